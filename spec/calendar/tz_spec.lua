@@ -1,0 +1,135 @@
+-- Zones: instants of local times, rules beyond the tables, and the names people write.
+local tz = require("lunation.tz")
+
+describe("lunation.tz", function()
+  describe("to_utc", function()
+    local cases = {
+      { "2025-01-15T12:00:00", "Europe/Berlin", "2025-01-15T11:00:00" },
+      { "2025-07-15T12:00:00", "Europe/Berlin", "2025-07-15T10:00:00" },
+      { "2025-07-15T12:00", "Asia/Kolkata", "2025-07-15T06:30:00" },
+      { "20250715T120000", "Asia/Kathmandu", "2025-07-15T06:15:00" },
+      { "2025-07-15", "Europe/Berlin", "2025-07-14T22:00:00" },
+      { "2025-07-15T12:00:00Z", "Europe/Berlin", "2025-07-15T12:00:00" },
+      { "2025-07-15T12:00:00", nil, "2025-07-15T12:00:00" },
+      -- a gap: the offset before it
+      { "2025-03-09T02:30:00", "America/New_York", "2025-03-09T07:30:00" },
+      { "2025-03-30T02:00:00", "Europe/Berlin", "2025-03-30T01:00:00" },
+      { "2011-12-30T10:00:00", "Pacific/Apia", "2011-12-30T20:00:00" },
+      -- an overlap: the first of the two
+      { "2025-11-02T01:30:00", "America/New_York", "2025-11-02T05:30:00" },
+      { "2025-10-26T02:30:00", "Europe/Berlin", "2025-10-26T00:30:00" },
+      -- the southern half, half an hour of daylight saving, negative daylight saving
+      { "2025-10-05T02:15:00", "Australia/Lord_Howe", "2025-10-04T15:45:00" },
+      { "2025-12-15T12:00:00", "Europe/Dublin", "2025-12-15T12:00:00" },
+      -- beyond the table, by the footer
+      { "2050-07-01T12:00:00", "America/New_York", "2050-07-01T16:00:00" },
+      { "2050-12-01T12:00:00", "America/New_York", "2050-12-01T17:00:00" },
+      { "2050-03-13T02:30:00", "America/New_York", "2050-03-13T07:30:00" },
+      { "9998-07-01T12:00:00", "Australia/Sydney", "9998-07-01T02:00:00" },
+      -- before the first change
+      { "1850-01-01T00:00:00", "America/New_York", "1850-01-01T04:56:02" },
+    }
+    for _, case in ipairs(cases) do
+      it(("%s in %s"):format(case[1], case[2] or "no zone"), function()
+        assert.equal(case[3], (tz.to_local(assert(tz.to_utc(case[1], case[2])))))
+      end)
+    end
+
+    it("refuses what is no time", function()
+      for _, text in ipairs({ "", "x", "2025-02-29", "2025-13-01", "2025-01-01T24:00:00", "2025-01-01T12:00:00+01:00", "2025-1-1" }) do
+        local instant, err = tz.to_utc(text)
+        assert.is_nil(instant)
+        assert.equal("invalid_time", err.code)
+        assert.truthy(tostring(err):find("not a local time", 1, true))
+      end
+    end)
+
+    it("refuses unknown zones and names that leave the database", function()
+      for _, zone in ipairs({ "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/../UTC", "", "Europe", "zone.tab", "tzdata.zi", "Europe/Berlin\0x" }) do
+        local instant, err = tz.to_utc("2025-01-01", zone)
+        assert.is_nil(instant)
+        assert.equal("invalid_zone", err.code)
+      end
+    end)
+
+    it("is the inverse of to_local outside overlaps", function()
+      for _, zone in ipairs({ "America/New_York", "Europe/Dublin", "Africa/Casablanca", "Asia/Gaza", "Australia/Lord_Howe", "America/Nuuk" }) do
+        for t = 0, 4200000000, 86400 * 3 + 3607 do
+          local text, offset = tz.to_local(t, zone)
+          local back = tz.to_utc(text, zone)
+          assert.is_true(back == t or tz.to_local(back, zone) == text and back < t, zone .. " " .. text .. " " .. offset)
+        end
+      end
+    end)
+  end)
+
+  it("tells offset and abbreviation", function()
+    assert.same({ "2025-07-01T14:00:00", 7200, "CEST" }, { tz.to_local(tz.to_utc("2025-07-01T12:00:00"), "Europe/Berlin") })
+    assert.same({ 3600, "CET", false }, { tz.offset(tz.to_utc("2025-01-01"), "Europe/Berlin") })
+    assert.same({ 0, "UTC", false }, { tz.offset(0) })
+    assert.same({ 7200, "CEST", true }, { tz.offset(tz.to_utc("2100-07-01"), "Europe/Berlin") })
+  end)
+
+  it("resolves the names in use", function()
+    local names = {
+      ["Europe/Berlin"] = "Europe/Berlin",
+      ["europe/berlin"] = "Europe/Berlin",
+      ["US/Pacific"] = "US/Pacific",
+      ["utc"] = "UTC",
+      ["Z"] = "UTC",
+      ["W. Europe Standard Time"] = "Europe/Berlin",
+      ["eastern standard time"] = "America/New_York",
+      ["Pacific Daylight Time"] = "America/Los_Angeles",
+      ["Central Standard Time (Mexico)"] = "America/Mexico_City",
+      ["tzone://Microsoft/Utc"] = "UTC",
+      ["/freeassociation.sourceforge.net/Tzfile/Europe/Berlin"] = "Europe/Berlin",
+      ["/freeassociation.sourceforge.net/Europe/Berlin"] = "Europe/Berlin",
+      ["/citadel.org/20190914_1/America/Argentina/Buenos_Aires"] = "America/Argentina/Buenos_Aires",
+      ['"Europe/Paris"'] = "Europe/Paris",
+      ["(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna"] = "Europe/Amsterdam",
+      ["(UTC-05:00) Eastern Time (US & Canada)"] = "America/New_York",
+      ["(GMT+05:30) Chennai, Kolkata, Mumbai, New Delhi"] = "Asia/Kolkata",
+      ["(UTC) Coordinated Universal Time"] = "UTC",
+      ["UTC+1"] = "Etc/GMT-1",
+      ["GMT-0800"] = "Etc/GMT+8",
+    }
+    for name, iana in pairs(names) do
+      assert.equal(iana, (tz.resolve(name)), name)
+    end
+    for _, name in ipairs({ "", "Customized Time Zone", "Nowhere", "(UTC+01:00) Nowhere", "UTC+05:30", "../UTC/..", ("x"):rep(10000) }) do
+      local iana, err = tz.resolve(name)
+      assert.is_nil(iana)
+      assert.equal("invalid_zone", err.code)
+    end
+  end)
+
+  it("names Windows zones", function()
+    assert.equal("W. Europe Standard Time", tz.windows("Europe/Amsterdam"))
+    assert.equal("India Standard Time", tz.windows("Asia/Kolkata"))
+    assert.equal("UTC", tz.windows("UTC"))
+    assert.is_nil(tz.windows("Mars/Olympus"))
+  end)
+
+  it("lists the changes of a span", function()
+    local list = tz.transitions("Europe/Berlin", tz.to_utc("2025-01-01"), tz.to_utc("2026-01-01"))
+    assert.equal(2, #list)
+    assert.same({ at = tz.to_utc("2025-03-30T01:00:00"), before = 3600, offset = 7200, abbreviation = "CEST", dst = true }, list[1])
+    assert.same({ at = tz.to_utc("2025-10-26T01:00:00"), before = 7200, offset = 3600, abbreviation = "CET", dst = false }, list[2])
+    assert.equal(20, #tz.transitions("Europe/Berlin", tz.to_utc("2090-01-01"), tz.to_utc("2100-01-01")))
+    assert.same({}, tz.transitions("UTC", 0, 4000000000))
+  end)
+
+  it("tells the yearly rules", function()
+    local rules = tz.rules("Europe/Berlin", 2030)
+    assert.same({ dst = false, before = 7200, offset = 3600, abbreviation = "CET", start = "2030-10-27T03:00:00", rrule = "FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU" }, rules[1])
+    assert.same({ dst = true, before = 3600, offset = 7200, abbreviation = "CEST", start = "2030-03-31T02:00:00", rrule = "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU" }, rules[2])
+    assert.equal("FREQ=YEARLY;BYMONTH=3;BYDAY=SA;BYMONTHDAY=-8,-7,-6,-5,-4,-3,-2", tz.rules("America/Nuuk", 2030)[2].rrule)
+    assert.same({}, tz.rules("Asia/Tokyo", 2030))
+  end)
+
+  it("reads zones again on demand", function()
+    local before = tz.to_utc("2025-07-01", "Europe/Berlin")
+    tz.reload()
+    assert.equal(before, tz.to_utc("2025-07-01", "Europe/Berlin"))
+  end)
+end)

@@ -1,0 +1,435 @@
+/* Reads compiled time zones (TZif versions 1 to 4, RFC 9636) and answers which offset holds when. */
+#include "calendar/civil.h"
+#include "calendar/tz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	FILE_MAX = 1 << 18,
+	HEADER = 44,
+	TRANSITIONS_MAX = 4096,
+	TYPES_MAX = 256,
+	NAMES_MAX = 1024,
+	OFFSET_MAX = 26 * 3600, /* the widest offset that a TZif file may hold is below 26 hours */
+};
+
+struct offset_type {
+	int32_t offset;
+	bool dst;
+	uint8_t name;
+};
+
+struct tz_zone {
+	int references;
+	char name[TZ_NAME_MAX];
+	size_t ntransitions;
+	int64_t *at;
+	uint8_t *type_of;
+	struct offset_type types[TYPES_MAX];
+	char names[NAMES_MAX + 1];
+	struct tz_footer footer;
+};
+
+struct header {
+	int version;
+	size_t utcnt, stdcnt, leapcnt, timecnt, typecnt, charcnt;
+};
+
+static uint32_t be32(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int64_t be64(const unsigned char *p)
+{
+	return (int64_t)((uint64_t)be32(p) << 32 | be32(p + 4));
+}
+
+static bool read_header(const unsigned char *p, size_t len, struct header *h)
+{
+	if (len < HEADER || memcmp(p, "TZif", 4) != 0)
+		return false;
+	h->version = p[4] == 0 ? 1 : p[4] - '0';
+	h->utcnt = be32(p + 20);
+	h->stdcnt = be32(p + 24);
+	h->leapcnt = be32(p + 28);
+	h->timecnt = be32(p + 32);
+	h->typecnt = be32(p + 36);
+	h->charcnt = be32(p + 40);
+	return h->version >= 1 && h->timecnt <= TRANSITIONS_MAX && h->typecnt >= 1 && h->typecnt <= TYPES_MAX &&
+	       h->charcnt <= NAMES_MAX && h->leapcnt == 0 && h->utcnt <= TYPES_MAX && h->stdcnt <= TYPES_MAX;
+}
+
+static size_t block_size(const struct header *h, size_t time_size)
+{
+	return h->timecnt * (time_size + 1) + h->typecnt * 6 + h->charcnt + h->stdcnt + h->utcnt;
+}
+
+/* --- the footer: a POSIX TZ string with the extensions of RFC 9636 section 3.3.1 --- */
+
+static bool rule_number(const char **p, int max, int *value)
+{
+	const char *s = *p;
+	int v = 0;
+
+	for (; *s >= '0' && *s <= '9' && s - *p < 4; s++)
+		v = v * 10 + (*s - '0');
+	if (s == *p || v > max)
+		return false;
+	*p = s;
+	*value = v;
+	return true;
+}
+
+static bool rule_name(const char **p, char out[16])
+{
+	const char *s = *p, *start;
+	bool quoted = *s == '<';
+	size_t n;
+
+	start = quoted ? ++s : s;
+	while (quoted ? (*s != '\0' && *s != '>') : ((*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z')))
+		s++;
+	n = (size_t)(s - start);
+	if (n < 3 || n > 15 || (quoted && *s != '>'))
+		return false;
+	memcpy(out, start, n);
+	out[n] = '\0';
+	*p = quoted ? s + 1 : s;
+	return true;
+}
+
+static bool rule_clock(const char **p, int32_t *seconds)
+{
+	int sign = 1, h, m = 0, s = 0;
+
+	if (**p == '+' || **p == '-')
+		sign = *(*p)++ == '-' ? -1 : 1;
+	if (!rule_number(p, 167, &h))
+		return false;
+	if (**p == ':') {
+		(*p)++;
+		if (!rule_number(p, 59, &m))
+			return false;
+	}
+	if (**p == ':') {
+		(*p)++;
+		if (!rule_number(p, 59, &s))
+			return false;
+	}
+	*seconds = sign * (h * 3600 + m * 60 + s);
+	return true;
+}
+
+static bool rule_day(const char **p, struct tz_rule *r)
+{
+	if (*(*p)++ != ',')
+		return false;
+	r->time = 7200;
+	if (**p == 'M') {
+		r->kind = *(*p)++;
+		if (!rule_number(p, 12, &r->month) || r->month < 1 || *(*p)++ != '.')
+			return false;
+		if (!rule_number(p, 5, &r->week) || r->week < 1 || *(*p)++ != '.' || !rule_number(p, 6, &r->day))
+			return false;
+	} else {
+		r->kind = **p == 'J' ? *(*p)++ : 'D';
+		if (!rule_number(p, 365, &r->day) || (r->kind == 'J' && r->day < 1))
+			return false;
+	}
+	if (**p == '/') {
+		(*p)++;
+		return rule_clock(p, &r->time);
+	}
+	return true;
+}
+
+static bool read_footer(const char *p, struct tz_footer *f)
+{
+	if (!rule_name(&p, f->std_name) || !rule_clock(&p, &f->std_offset))
+		return false;
+	f->std_offset = -f->std_offset; /* POSIX counts west */
+	f->known = true;
+	if (*p == '\0')
+		return true;
+	if (!rule_name(&p, f->dst_name))
+		return false;
+	f->dst_offset = f->std_offset + 3600;
+	if (*p != ',') {
+		if (!rule_clock(&p, &f->dst_offset))
+			return false;
+		f->dst_offset = -f->dst_offset;
+	}
+	f->has_dst = rule_day(&p, &f->to_dst) && rule_day(&p, &f->to_std) && *p == '\0';
+	return f->has_dst;
+}
+
+int64_t tz_rule_local(const struct tz_rule *r, int year)
+{
+	int64_t day;
+
+	if (r->kind == 'M') {
+		int64_t first = civil_days(year, r->month, 1);
+		int weekday = (int)(((first + 4) % 7 + 7) % 7);
+		int mday = 1 + (r->day - weekday + 7) % 7 + 7 * (r->week - 1);
+
+		if (mday > civil_month_days(year, r->month))
+			mday -= 7;
+		day = first + mday - 1;
+	} else if (r->kind == 'J') {
+		day = civil_days(year, 1, 1) + r->day - 1 + (civil_leap(year) && r->day >= 60);
+	} else {
+		day = civil_days(year, 1, 1) + r->day;
+	}
+	return day * CIVIL_DAY + r->time;
+}
+
+/* --- the file --- */
+
+static bool read_block(struct tz_zone *z, const unsigned char *p, const struct header *h, size_t time_size)
+{
+	const unsigned char *types = p + h->timecnt * time_size, *ttinfo = types + h->timecnt;
+
+	z->at = h->timecnt ? malloc(h->timecnt * sizeof(*z->at)) : NULL;
+	z->type_of = h->timecnt ? malloc(h->timecnt) : NULL;
+	if (h->timecnt && (z->at == NULL || z->type_of == NULL))
+		return false;
+	z->ntransitions = h->timecnt;
+	for (size_t i = 0; i < h->timecnt; i++) {
+		z->at[i] = time_size == 8 ? be64(p + 8 * i) : (int32_t)be32(p + 4 * i);
+		z->type_of[i] = types[i];
+		if (types[i] >= h->typecnt || (i > 0 && z->at[i] <= z->at[i - 1]))
+			return false;
+	}
+	for (size_t i = 0; i < h->typecnt; i++) {
+		z->types[i].offset = (int32_t)be32(ttinfo + 6 * i);
+		z->types[i].dst = ttinfo[6 * i + 4] != 0;
+		z->types[i].name = ttinfo[6 * i + 5];
+		if (z->types[i].name >= h->charcnt || z->types[i].offset <= -OFFSET_MAX ||
+		    z->types[i].offset >= OFFSET_MAX)
+			return false;
+	}
+	memcpy(z->names, ttinfo + 6 * h->typecnt, h->charcnt);
+	return true;
+}
+
+static bool read_zone(struct tz_zone *z, const unsigned char *data, size_t len)
+{
+	struct header h;
+	size_t size, at;
+	char footer[128];
+	const unsigned char *end;
+
+	if (!read_header(data, len, &h))
+		return false;
+	size = block_size(&h, 4);
+	if (len - HEADER < size)
+		return false;
+	if (h.version == 1)
+		return read_block(z, data + HEADER, &h, 4);
+	at = HEADER + size;
+	if (!read_header(data + at, len - at, &h))
+		return false;
+	at += HEADER;
+	size = block_size(&h, 8);
+	if (len - at < size || !read_block(z, data + at, &h, 8))
+		return false;
+	at += size;
+	if (at == len || data[at] != '\n')
+		return true;
+	end = memchr(data + at + 1, '\n', len - at - 1);
+	if (end == NULL)
+		return false;
+	size = (size_t)(end - (data + at + 1));
+	if (size == 0)
+		return true;
+	if (size >= sizeof(footer))
+		return false;
+	memcpy(footer, data + at + 1, size);
+	footer[size] = '\0';
+	return read_footer(footer, &z->footer);
+}
+
+/* A relative path of plain components, and none of the directories that hold the same zones in another count. */
+bool tz_name_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n >= TZ_NAME_MAX || strncmp(name, "right/", 6) == 0 || strncmp(name, "posix/", 6) == 0)
+		return false;
+	if (strcmp(name, "localtime") == 0 || strcmp(name, "posixrules") == 0 || strcmp(name, "Factory") == 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		char c = name[i];
+		bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+
+		if (i == 0 || name[i - 1] == '/') {
+			if (!letter)
+				return false;
+		} else if (!letter && !(c >= '0' && c <= '9') && c != '_' && c != '-' && c != '+' && c != '/') {
+			return false;
+		}
+	}
+	return name[n - 1] != '/';
+}
+
+struct tz_zone *tz_read(const char *directory, const char *name)
+{
+	struct tz_zone *zone = NULL, *result = NULL;
+	unsigned char *data = NULL;
+	FILE *file = NULL;
+	char path[512];
+	size_t len;
+
+	if (!tz_name_valid(name) || (size_t)snprintf(path, sizeof(path), "%s/%s", directory, name) >= sizeof(path))
+		return NULL;
+	file = fopen(path, "rb");
+	if (file == NULL)
+		return NULL;
+	zone = calloc(1, sizeof(*zone));
+	data = malloc(FILE_MAX);
+	if (zone == NULL || data == NULL)
+		goto out;
+	len = fread(data, 1, FILE_MAX, file);
+	zone->references = 1;
+	strcpy(zone->name, name);
+	if (len < FILE_MAX && read_zone(zone, data, len)) {
+		result = zone;
+		zone = NULL;
+	}
+out:
+	tz_release(zone);
+	free(data);
+	fclose(file);
+	return result;
+}
+
+struct tz_zone *tz_retain(struct tz_zone *zone)
+{
+	if (zone)
+		zone->references++;
+	return zone;
+}
+
+void tz_release(struct tz_zone *zone)
+{
+	if (zone == NULL || --zone->references > 0)
+		return;
+	free(zone->at);
+	free(zone->type_of);
+	free(zone);
+}
+
+const char *tz_name(const struct tz_zone *zone)
+{
+	return zone->name;
+}
+
+const struct tz_footer *tz_footer_of(const struct tz_zone *zone)
+{
+	return &zone->footer;
+}
+
+/* --- which offset holds --- */
+
+static void from_type(const struct tz_zone *z, uint8_t type, struct tz_segment *out)
+{
+	out->offset = z->types[type].offset;
+	out->dst = z->types[type].dst;
+	out->abbreviation = z->names + z->types[type].name;
+}
+
+/* After the table's end: the changes of three years around the instant, in order, name the stretch it lies in. */
+static void from_footer(const struct tz_footer *f, int64_t t, int64_t table_end, struct tz_segment *out)
+{
+	struct civil c;
+	bool dst = false, found = false;
+
+	out->start = table_end;
+	out->end = INT64_MAX;
+	if (f->has_dst && t > CIVIL_BEGIN && t < CIVIL_END) {
+		civil_from_seconds(t + f->std_offset, &c);
+		for (int year = c.year - 1; year <= c.year + 1; year++) {
+			int64_t on = tz_rule_local(&f->to_dst, year) - f->std_offset;
+			int64_t off = tz_rule_local(&f->to_std, year) - f->dst_offset;
+			bool on_first = on < off;
+
+			for (int i = 0; i < 2; i++) {
+				bool is_on = (i == 0) == on_first;
+				int64_t at = is_on ? on : off;
+
+				if (at <= t) {
+					out->start = at > table_end ? at : table_end;
+					dst = is_on;
+					found = true;
+				} else if (at < out->end) {
+					out->end = at;
+				}
+			}
+		}
+		if (!found)
+			out->start = table_end;
+	}
+	out->dst = dst;
+	out->offset = dst ? f->dst_offset : f->std_offset;
+	out->abbreviation = dst ? f->dst_name : f->std_name;
+}
+
+void tz_segment_at(const struct tz_zone *z, int64_t t, struct tz_segment *out)
+{
+	size_t low = 0, high;
+
+	if (z == NULL) {
+		*out = (struct tz_segment){ INT64_MIN, INT64_MAX, 0, false, "UTC" };
+		return;
+	}
+	high = z->ntransitions;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (z->at[middle] <= t)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == z->ntransitions && z->footer.known) {
+		from_footer(&z->footer, t, low ? z->at[low - 1] : INT64_MIN, out);
+		return;
+	}
+	out->start = low == 0 ? INT64_MIN : z->at[low - 1];
+	out->end = low == z->ntransitions ? INT64_MAX : z->at[low];
+	from_type(z, low == 0 ? 0 : z->type_of[low - 1], out);
+}
+
+int64_t tz_to_local(const struct tz_zone *zone, int64_t instant)
+{
+	struct tz_segment s;
+
+	tz_segment_at(zone, instant, &s);
+	return instant + s.offset;
+}
+
+/* Walks the stretches around the local time in order: the first that holds it is the answer; one that begins after it
+ * has left a gap, where the stretch before it decides. */
+int64_t tz_to_utc(const struct tz_zone *zone, int64_t local)
+{
+	struct tz_segment s;
+	int32_t before;
+
+	if (zone == NULL)
+		return local;
+	tz_segment_at(zone, local - OFFSET_MAX, &s);
+	before = s.offset;
+	for (;;) {
+		int64_t t = local - s.offset;
+
+		if (t < s.start)
+			return local - before;
+		if (t < s.end)
+			return t;
+		before = s.offset;
+		tz_segment_at(zone, s.end, &s);
+	}
+}
