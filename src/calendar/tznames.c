@@ -149,7 +149,7 @@ static bool by_city(struct tz_cache *cache, const char *city, size_t len, int of
 /* `(UTC+01:00) Amsterdam, Berlin`, `(GMT-05:00) Eastern Time (US & Canada)`, `UTC+1`, `GMT+0100`. */
 static bool by_display(struct tz_cache *cache, char *text, char out[TZ_NAME_MAX])
 {
-	char *p = text + (*text == '('), *end;
+	char *p = text + (*text == '('), *end, fixed[24];
 	int offset = 0;
 
 	if (strncasecmp(p, "UTC", 3) == 0 || strncasecmp(p, "GMT", 3) == 0)
@@ -165,8 +165,8 @@ static bool by_display(struct tz_cache *cache, char *text, char out[TZ_NAME_MAX]
 			return false;
 		if (offset == 0)
 			return take("UTC", out);
-		snprintf(out, TZ_NAME_MAX, "Etc/GMT%+d", -offset / 3600);
-		return by_iana(cache, out, out);
+		snprintf(fixed, sizeof(fixed), "Etc/GMT%+d", -offset / 3600);
+		return by_iana(cache, fixed, out);
 	}
 	if (by_windows(p, out))
 		return true;
