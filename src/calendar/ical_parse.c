@@ -1,0 +1,657 @@
+/* iCalendar text to a tree (RFC 5545 section 3.1), in one pass: every line becomes a property or opens or closes a
+   component, values stay as they are written. Lenient by default: what is wrong is a warning with its line, and a line
+   that is no property is kept under an empty name. With strict, the first thing wrong is the answer. */
+#include "calendar/ical.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define MAX_WARNINGS 100
+#define MAX_OPEN 64
+
+/* Stack slots: the arguments, then what the parser keeps, then three slots for each open component. */
+enum { ARG_TEXT = 1, ARG_OPTIONS, SLOT_WARNINGS, SLOT_ROOT };
+
+typedef struct {
+	lua_Integer properties, components;
+	size_t line;
+	const char *name; /* of the open component, upper case; anchored by its node */
+} frame;
+
+typedef struct {
+	lua_State *L;
+	const char *next, *end;
+	size_t line;    /* of the physical line at next */
+	size_t started; /* line on which the logical line began */
+	size_t count;   /* properties so far */
+	size_t max_properties;
+	int max_depth, depth, warnings;
+	bool strict, positions, failed;
+	ical_buffer unfolded, mended, scratch;
+	frame frames[MAX_OPEN + 1];
+} parser;
+
+static void push_problem(parser *p, const char *code, size_t column, const char *format, va_list args)
+{
+	lua_State *L = p->L;
+
+	lua_createtable(L, 0, 4);
+	lua_pushstring(L, code);
+	lua_setfield(L, -2, "code");
+	lua_pushvfstring(L, format, args);
+	lua_setfield(L, -2, "message");
+	lua_pushinteger(L, (lua_Integer)p->started);
+	lua_setfield(L, -2, "line");
+	lua_pushinteger(L, (lua_Integer)column);
+	lua_setfield(L, -2, "column");
+}
+
+/* What cannot be overlooked in any mode. The error takes the place of the warnings. */
+static void fail(parser *p, const char *code, size_t column, const char *format, ...)
+{
+	va_list args;
+
+	if (p->failed)
+		return;
+	va_start(args, format);
+	push_problem(p, code, column, format, args);
+	va_end(args);
+	lua_replace(p->L, SLOT_WARNINGS);
+	p->failed = true;
+}
+
+/* What strict refuses and lenient notes. */
+static void complain(parser *p, size_t column, const char *format, ...)
+{
+	va_list args;
+
+	if (p->failed || (!p->strict && p->warnings >= MAX_WARNINGS))
+		return;
+	va_start(args, format);
+	push_problem(p, "invalid_request", column, format, args);
+	va_end(args);
+	if (p->strict) {
+		lua_replace(p->L, SLOT_WARNINGS);
+		p->failed = true;
+	} else {
+		lua_rawseti(p->L, SLOT_WARNINGS, ++p->warnings);
+	}
+}
+
+static int slot_of(int depth)
+{
+	return SLOT_ROOT + 4 + depth * 3; /* the three buffers stand between */
+}
+
+/* --- physical and logical lines --- */
+
+static bool next_physical(parser *p, const char **s, size_t *length)
+{
+	const char *at = p->next, *stop;
+	size_t left = (size_t)(p->end - at);
+
+	if (left == 0)
+		return false;
+	stop = memchr(at, '\n', left);
+	if (!stop)
+		stop = p->end;
+	/* A carriage return alone ends a line too, so that none can hide inside a value. */
+	{
+		const char *cr = memchr(at, '\r', (size_t)(stop - at));
+		if (cr && !(cr + 1 == stop && stop < p->end)) {
+			*s = at;
+			*length = (size_t)(cr - at);
+			p->next = cr + 1;
+			p->line++;
+			if (p->strict)
+				complain(p, *length + 1, "a carriage return without a line feed");
+			return true;
+		}
+		*s = at;
+		*length = (size_t)((cr ? cr : stop) - at);
+		if (p->strict && !cr)
+			complain(p, *length + 1, "the line does not end with CRLF");
+	}
+	p->next = stop < p->end ? stop + 1 : stop;
+	p->line++;
+	return true;
+}
+
+static bool folded(const parser *p)
+{
+	return p->next < p->end && (*p->next == ' ' || *p->next == '\t');
+}
+
+/* Blank lines between a line and its fold are a copying error often seen; they end nothing. */
+static bool folded_after_blanks(const parser *p)
+{
+	const char *at = p->next;
+
+	while (at < p->end && (*at == '\r' || *at == '\n'))
+		at++;
+	return at > p->next && at < p->end && (*at == ' ' || *at == '\t');
+}
+
+static bool contains_word(const char *s, size_t length, const char *word)
+{
+	size_t n = strlen(word), i, j;
+
+	for (i = 0; i + n <= length; i++) {
+		for (j = 0; j < n; j++) {
+			char c = s[i + j];
+			if (c >= 'a' && c <= 'z')
+				c = (char)(c - 'a' + 'A');
+			if (c != word[j])
+				break;
+		}
+		if (j == n)
+			return true;
+	}
+	return false;
+}
+
+static bool quoted_printable(const char *s, size_t length)
+{
+	const char *colon = memchr(s, ':', length);
+
+	return colon && contains_word(s, (size_t)(colon - s), "QUOTED-PRINTABLE");
+}
+
+/* The next logical line, unfolded and in UTF-8. It points into the text or into one of the buffers. */
+static bool next_logical(parser *p, const char **s, size_t *length)
+{
+	p->started = p->line;
+	if (!next_physical(p, s, length))
+		return false;
+	if (folded(p) || folded_after_blanks(p)) {
+		p->unfolded.length = 0;
+		ical_buffer_add(&p->unfolded, *s, *length);
+		while (!p->failed && (folded(p) || folded_after_blanks(p))) {
+			const char *more;
+			size_t n;
+
+			while (!folded(p)) {
+				complain(p, 1, "a blank line before a folded line");
+				next_physical(p, &more, &n);
+			}
+			next_physical(p, &more, &n);
+			ical_buffer_add(&p->unfolded, more + 1, n - 1);
+		}
+		*s = p->unfolded.data;
+		*length = p->unfolded.length;
+	}
+	/* vCalendar 1.0 breaks quoted-printable values by an equals sign at the end of a line. */
+	if (*length > 0 && (*s)[*length - 1] == '=' && quoted_printable(*s, *length)) {
+		if (*s != p->unfolded.data) {
+			p->unfolded.length = 0;
+			ical_buffer_add(&p->unfolded, *s, *length);
+		}
+		while (p->unfolded.length > 0 && p->unfolded.data[p->unfolded.length - 1] == '=') {
+			const char *more;
+			size_t n;
+
+			p->unfolded.length--;
+			if (!next_physical(p, &more, &n))
+				break;
+			ical_buffer_add(&p->unfolded, more, n);
+		}
+		*s = p->unfolded.data;
+		*length = p->unfolded.length;
+	}
+	if (!ical_utf8_valid(*s, *length)) {
+		complain(p, 1, "the line is not UTF-8; read as Windows-1252");
+		p->mended.length = 0;
+		ical_utf8_mend(&p->mended, *s, *length);
+		*s = p->mended.data;
+		*length = p->mended.length;
+	}
+	return !p->failed;
+}
+
+/* --- names and parameters --- */
+
+static bool name_character(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/* Sets name, in upper case, on the table at the top of the stack, and the spelling where that is another. */
+static const char *set_name(parser *p, const char *s, size_t length)
+{
+	lua_State *L = p->L;
+	const char *name;
+	bool changed = false;
+	size_t i;
+
+	p->scratch.length = 0;
+	for (i = 0; i < length; i++) {
+		char c = s[i];
+		if (c >= 'a' && c <= 'z') {
+			c = (char)(c - 'a' + 'A');
+			changed = true;
+		}
+		ical_buffer_byte(&p->scratch, c);
+	}
+	name = lua_pushlstring(L, p->scratch.data, length);
+	lua_setfield(L, -2, "name");
+	if (changed) {
+		lua_pushlstring(L, s, length);
+		lua_setfield(L, -2, "spelling");
+	}
+	return name;
+}
+
+/* One parameter value from *at, up to the character that ends it; the carets of RFC 6868 are resolved. */
+static void push_parameter_value(parser *p, const char *line, size_t length, size_t *at)
+{
+	ical_buffer *b = &p->scratch;
+	size_t i = *at;
+	const char *close = NULL;
+
+	b->length = 0;
+	if (i < length && line[i] == '"') {
+		close = memchr(line + i + 1, '"', length - i - 1);
+		if (!close)
+			complain(p, i + 1, "a parameter's quote is not closed");
+		else
+			i++;
+	}
+	for (; i < length; i++) {
+		char c = line[i];
+
+		if (close) {
+			if (line + i == close) {
+				close = NULL;
+				continue;
+			}
+		} else if (c == ':' || c == ';' || c == ',') {
+			break;
+		} else if (c == '"') {
+			complain(p, i + 1, "a quote inside a parameter value");
+		}
+		if (c == '^' && i + 1 < length) {
+			char d = line[i + 1];
+			char plain = d == 'n' ? '\n' : d == '\'' ? '"' : d == '^' ? '^' : '\0';
+			if (plain) {
+				ical_buffer_byte(b, plain);
+				i++;
+				continue;
+			}
+		}
+		ical_buffer_byte(b, c);
+	}
+	*at = i;
+	lua_pushlstring(p->L, b->data, b->length);
+}
+
+/* Parameters from the semicolon at *at to the colon; their table is left on the stack. False: the line has no value. */
+static bool push_parameters(parser *p, const char *line, size_t length, size_t *at)
+{
+	lua_State *L = p->L;
+	size_t i = *at;
+	lua_Integer n = 0;
+
+	lua_createtable(L, i < length && line[i] == ';' ? 1 : 0, 0);
+	while (i < length && line[i] == ';') {
+		size_t from = ++i, values = 0;
+
+		while (i < length && line[i] != '=' && line[i] != ';' && line[i] != ':')
+			i++;
+		if (i == from) {
+			complain(p, i + 1, "a parameter without a name");
+			if (i < length && line[i] == '=') {
+				do {
+					i++;
+					push_parameter_value(p, line, length, &i);
+					lua_pop(L, 1);
+				} while (i < length && line[i] == ',');
+			}
+			continue;
+		}
+		lua_createtable(L, 1, 1);
+		set_name(p, line + from, i - from);
+		if (i < length && line[i] == '=') {
+			do {
+				i++;
+				push_parameter_value(p, line, length, &i);
+				lua_rawseti(L, -2, (lua_Integer)++values);
+			} while (i < length && line[i] == ',');
+		} else {
+			complain(p, from + 1, "a parameter without a value");
+		}
+		lua_rawseti(L, -2, ++n);
+	}
+	*at = i;
+	return i < length && line[i] == ':';
+}
+
+/* --- components --- */
+
+static void set_line(parser *p)
+{
+	if (p->positions) {
+		lua_pushinteger(p->L, (lua_Integer)p->started);
+		lua_setfield(p->L, -2, "line");
+	}
+}
+
+static void open_component(parser *p, const char *name, size_t length)
+{
+	lua_State *L = p->L;
+	frame *parent = &p->frames[p->depth];
+
+	if (p->depth >= p->max_depth) {
+		fail(p, "too_large", 1, "components nested deeper than %d", p->max_depth);
+		return;
+	}
+	luaL_checkstack(L, 20, "iCalendar components");
+	lua_createtable(L, 0, 4);
+	parent->components++;
+	p->depth++;
+	p->frames[p->depth] = (frame){ .line = p->started };
+	p->frames[p->depth].name = set_name(p, name, length);
+	set_line(p);
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, slot_of(p->depth - 1) + 2, parent->components);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "properties");
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -4, "components");
+}
+
+static void close_innermost(parser *p)
+{
+	p->depth--;
+	lua_settop(p->L, slot_of(p->depth) + 2);
+}
+
+static bool same_name(const char *upper, const char *name, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		char c = name[i];
+		if (c >= 'a' && c <= 'z')
+			c = (char)(c - 'a' + 'A');
+		if (upper[i] == '\0' || upper[i] != c)
+			return false;
+	}
+	return upper[length] == '\0';
+}
+
+static void close_component(parser *p, const char *name, size_t length)
+{
+	int depth = p->depth;
+
+	while (depth > 0 && !same_name(p->frames[depth].name, name, length))
+		depth--;
+	if (depth == 0) {
+		lua_pushlstring(p->L, name, length);
+		complain(p, 5, "END:%s without its BEGIN", lua_tostring(p->L, -1));
+		lua_pop(p->L, 1);
+		return;
+	}
+	while (p->depth > depth && !p->failed) {
+		complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name, (int)p->frames[p->depth].line);
+		if (!p->failed)
+			close_innermost(p);
+	}
+	if (!p->failed)
+		close_innermost(p);
+}
+
+static void add_property(parser *p)
+{
+	lua_rawseti(p->L, slot_of(p->depth) + 1, ++p->frames[p->depth].properties);
+	if (++p->count > p->max_properties)
+		fail(p, "too_large", 1, "more than %d properties", (int)p->max_properties);
+}
+
+/* A line that is no property, kept whole. */
+static void keep_line(parser *p, const char *line, size_t length, const char *why)
+{
+	lua_State *L = p->L;
+
+	complain(p, 1, "%s", why);
+	if (p->failed)
+		return;
+	lua_createtable(L, 0, 4);
+	lua_pushliteral(L, "");
+	lua_setfield(L, -2, "name");
+	lua_newtable(L);
+	lua_setfield(L, -2, "params");
+	lua_pushlstring(L, line, length);
+	lua_setfield(L, -2, "value");
+	set_line(p);
+	add_property(p);
+}
+
+static bool control_character(const char *s, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (((unsigned char)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7F)
+			return true;
+	return false;
+}
+
+static void read_property(parser *p, const char *line, size_t length)
+{
+	lua_State *L = p->L;
+	size_t at = 0, name;
+	bool odd = false;
+
+	while (at < length && line[at] != ':' && line[at] != ';') {
+		if (!name_character(line[at])) {
+			odd = true;
+			if (line[at] == '"' || line[at] == '\t' || (unsigned char)line[at] < 0x20)
+				break;
+		}
+		at++;
+	}
+	name = at;
+	while (name > 0 && line[name - 1] == ' ')
+		name--;
+	if (at == length || (line[at] != ':' && line[at] != ';') || name == 0 || memchr(line, ' ', name)) {
+		keep_line(p, line, length, "not a property: no name and value");
+		return;
+	}
+	if (odd)
+		complain(p, 1, "a property name with characters that names do not have");
+	if (p->failed)
+		return;
+	lua_createtable(L, 0, p->positions ? 4 : 3);
+	set_name(p, line, name);
+	if (!push_parameters(p, line, length, &at)) {
+		if (p->failed)
+			return;
+		lua_pop(L, 2);
+		keep_line(p, line, length, "not a property: parameters without a value");
+		return;
+	}
+	if (p->failed)
+		return;
+	lua_setfield(L, -2, "params");
+	at++;
+	if (p->strict && control_character(line + at, length - at))
+		complain(p, at + 1, "a control character in the value");
+	if (p->failed)
+		return;
+	lua_pushlstring(L, line + at, length - at);
+	lua_setfield(L, -2, "value");
+	set_line(p);
+	add_property(p);
+}
+
+static void read_line(parser *p, const char *line, size_t length)
+{
+	const char *colon;
+
+	/* Only the first line of a text can begin with white space; after any other it would be a fold. */
+	if (length > 0 && (line[0] == ' ' || line[0] == '\t')) {
+		complain(p, 1, "white space before the first line");
+		while (length > 0 && (line[0] == ' ' || line[0] == '\t'))
+			line++, length--;
+		if (p->failed)
+			return;
+	}
+	if (length == 0) {
+		if (p->strict)
+			complain(p, 1, "a blank line");
+		return;
+	}
+	colon = memchr(line, ':', length < 8 ? length : 8);
+	if (colon &&
+	    (same_name("BEGIN", line, (size_t)(colon - line)) || same_name("END", line, (size_t)(colon - line)))) {
+		const char *name = colon + 1;
+		size_t n = length - (size_t)(name - line);
+
+		while (n > 0 && (*name == ' ' || *name == '\t'))
+			name++, n--;
+		while (n > 0 && (name[n - 1] == ' ' || name[n - 1] == '\t'))
+			n--;
+		if (n > 0 && !memchr(name, '\0', n)) {
+			if (line[0] == 'B' || line[0] == 'b')
+				open_component(p, name, n);
+			else
+				close_component(p, name, n);
+			return;
+		}
+	}
+	read_property(p, line, length);
+}
+
+/* --- the whole text --- */
+
+static size_t option(lua_State *L, const char *name, size_t otherwise)
+{
+	lua_Integer value = 0;
+
+	if (lua_istable(L, ARG_OPTIONS)) {
+		lua_getfield(L, ARG_OPTIONS, name);
+		value = lua_tointeger(L, -1);
+		lua_pop(L, 1);
+	}
+	return value > 0 ? (size_t)value : otherwise;
+}
+
+static bool flag(lua_State *L, const char *name)
+{
+	bool value = false;
+
+	if (lua_istable(L, ARG_OPTIONS)) {
+		lua_getfield(L, ARG_OPTIONS, name);
+		value = lua_toboolean(L, -1);
+		lua_pop(L, 1);
+	}
+	return value;
+}
+
+static int answer_failure(lua_State *L)
+{
+	lua_pushnil(L);
+	lua_pushvalue(L, SLOT_WARNINGS);
+	return 2;
+}
+
+static void read_all(parser *p)
+{
+	const char *line;
+	size_t length;
+
+	while (!p->failed && next_logical(p, &line, &length)) {
+		read_line(p, line, length);
+		if (!p->failed)
+			lua_settop(p->L, slot_of(p->depth) + 2);
+	}
+	p->started = p->line > 1 ? p->line - 1 : 1;
+	while (!p->failed && p->depth > 0) {
+		complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name, (int)p->frames[p->depth].line);
+		if (!p->failed)
+			close_innermost(p);
+	}
+	if (!p->failed && p->frames[0].components == 0) {
+		p->started = 1;
+		fail(p, "invalid_request", 1, "not iCalendar: nothing begins with BEGIN:");
+	}
+	if (!p->failed && p->strict && (p->frames[0].components != 1 || p->frames[0].properties != 0)) {
+		p->started = 1;
+		fail(p, "invalid_request", 1, "not one iCalendar object");
+	}
+}
+
+/* parse(text, {strict=, positions=, max=, depth=, properties=}) --> tree, warnings | nil, error
+   The tree is the one component of the text; where there are several, or lines outside of them, it is a node with an
+   empty name that holds them all. */
+int ical_parse(lua_State *L)
+{
+	parser p = { .L = L, .line = 1, .started = 1 };
+	size_t length;
+	const char *text = luaL_checklstring(L, ARG_TEXT, &length);
+	size_t max, depth;
+
+	lua_settop(L, ARG_OPTIONS);
+	max = option(L, "max", (size_t)32 << 20);
+	depth = option(L, "depth", 16);
+	p.max_depth = depth > MAX_OPEN ? MAX_OPEN : (int)depth;
+	p.max_properties = option(L, "properties", 2000000);
+	p.strict = flag(L, "strict");
+	p.positions = flag(L, "positions");
+	lua_newtable(L);          /* SLOT_WARNINGS */
+	lua_createtable(L, 0, 3); /* SLOT_ROOT */
+	ical_buffer_open(&p.unfolded, L, 256);
+	ical_buffer_open(&p.mended, L, 64);
+	ical_buffer_open(&p.scratch, L, 64);
+	lua_settop(L, slot_of(0) - 1);
+	lua_pushvalue(L, SLOT_ROOT);
+	lua_newtable(L);
+	lua_newtable(L);
+
+	if (length > max) {
+		fail(&p, "too_large", 1, "the text is larger than %d octets", (int)max);
+		return answer_failure(L);
+	}
+	if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
+		complain(&p, 1, "the text begins with a byte order mark");
+		if (p.failed)
+			return answer_failure(L);
+		text += 3;
+		length -= 3;
+	} else if (length >= 2) {
+		ical_buffer wide;
+
+		ical_buffer_open(&wide, L, 64);
+		if (ical_utf16_decode(&wide, text, length)) {
+			/* The decoded text takes the place of the argument, so that it lives as long as the parse. */
+			lua_pushlstring(L, wide.data, wide.length);
+			lua_replace(L, ARG_TEXT);
+			text = lua_tolstring(L, ARG_TEXT, &length);
+			complain(&p, 1, "the text is UTF-16");
+			if (p.failed)
+				return answer_failure(L);
+		}
+		lua_settop(L, slot_of(0) + 2);
+	}
+	p.next = text;
+	p.end = text + length;
+	read_all(&p);
+	if (p.failed)
+		return answer_failure(L);
+	if (p.frames[0].components == 1 && p.frames[0].properties == 0) {
+		lua_rawgeti(L, slot_of(0) + 2, 1);
+	} else {
+		lua_pushliteral(L, "");
+		lua_setfield(L, SLOT_ROOT, "name");
+		lua_pushvalue(L, slot_of(0) + 1);
+		lua_setfield(L, SLOT_ROOT, "properties");
+		lua_pushvalue(L, slot_of(0) + 2);
+		lua_setfield(L, SLOT_ROOT, "components");
+		lua_pushvalue(L, SLOT_ROOT);
+	}
+	lua_pushvalue(L, SLOT_WARNINGS);
+	return 2;
+}
