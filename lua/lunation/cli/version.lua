@@ -1,0 +1,7 @@
+-- lunation version
+
+return {
+  main = function()
+    print("lunation " .. require("lunation.host").version)
+  end,
+}

@@ -1,0 +1,73 @@
+-- Errors: one shape, one table of codes, and the only place where a code becomes an HTTP status.
+
+---@class lunation.Error
+---@field code string       a key of `errors.statuses`, or a code of a lower layer (`busy`, `cancelled`, `syntax`)
+---@field message string    for people
+---@field field string?     the input field that is wrong
+---@field line integer?
+---@field column integer?
+---@field part string?      the part of a value that is wrong (a recurrence rule's BYDAY)
+---@field retry_after integer? seconds
+---@field provider string?
+---@field account integer?
+---@field details any?
+
+local errors = {}
+
+--- Code to HTTP status (RFC 9110 section 15; 429 is RFC 6585). Dialects may map further, never back.
+errors.statuses = {
+  invalid_request = 400,
+  invalid_grant = 400,
+  blocked_address = 400,
+  invalid_client = 401,
+  unauthorized = 401,
+  reauth_required = 401,
+  forbidden = 403,
+  calendar_permission_required = 403,
+  not_found = 404,
+  method_not_allowed = 405,
+  conflict = 409,
+  gone = 410,
+  precondition_failed = 412,
+  too_large = 413,
+  unsupported = 422,
+  rate_limited = 429,
+  internal = 500,
+  provider_error = 502,
+  unavailable = 503,
+  busy = 503,
+  timeout = 504,
+}
+
+local metatable = {
+  __name = "lunation.error",
+  __tostring = function(err) return tostring(err.message or err.code) end,
+}
+
+--- Makes an error value, to be returned as `nil, err`.
+---@param code string
+---@param message string
+---@param fields table? further fields; the table is taken, not copied
+---@return lunation.Error
+function errors.new(code, message, fields)
+  local err = fields or {}
+  err.code, err.message = code, message
+  return setmetatable(err, metatable)
+end
+
+--- Makes an error of whatever was raised or returned: tables with a code pass, text becomes `internal`.
+---@param raised any
+---@return lunation.Error
+function errors.from(raised)
+  if type(raised) == "table" and raised.code then return raised end
+  return errors.new("internal", tostring(raised))
+end
+
+--- The HTTP status of an error. What is not in the table is our own fault: 500.
+---@param err lunation.Error|any
+---@return integer
+function errors.status(err)
+  return type(err) == "table" and errors.statuses[err.code] or 500
+end
+
+return errors

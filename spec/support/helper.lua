@@ -1,0 +1,2 @@
+-- Loaded by busted before the first spec.
+return true

@@ -1,0 +1,20 @@
+/* The event loop of a process: opened, run until nothing is left or it is told to stop, closed. */
+#ifndef LUNATION_HOST_LOOP_H
+#define LUNATION_HOST_LOOP_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+void loop_open(uv_loop_t *loop);
+
+/* Runs until no handle is active or loop_stop was called. True: it ran dry. False: it was stopped. */
+bool loop_run(uv_loop_t *loop);
+
+/* Ends loop_run after the current turn; the status is for the process's exit. The first call wins. */
+void loop_stop(uv_loop_t *loop, int status);
+bool loop_stopped(const uv_loop_t *loop, int *status);
+
+/* Closes what handles are left and frees the loop's own resources. */
+void loop_close(uv_loop_t *loop);
+
+#endif

@@ -1,0 +1,18 @@
+/* The one list of C modules: each stands in package.preload and is opened by the first require. */
+#include "modules.h"
+
+#include <lauxlib.h>
+
+static const luaL_Reg modules[] = {
+	{ "lunation.host", luaopen_lunation_host },
+	{ "lunation.task.core", luaopen_lunation_task_core },
+	{ "lunation.timer", luaopen_lunation_timer },
+	{ NULL, NULL },
+};
+
+void lua_modules(lua_State *L)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+	luaL_setfuncs(L, modules, 0);
+	lua_pop(L, 1);
+}

@@ -1,0 +1,14 @@
+/* The C modules of lunation, one luaopen function each. */
+#ifndef LUNATION_MODULES_H
+#define LUNATION_MODULES_H
+
+#include <lua.h>
+
+/* Puts every module below into package.preload. */
+void lua_modules(lua_State *L);
+
+int luaopen_lunation_host(lua_State *L);
+int luaopen_lunation_task_core(lua_State *L);
+int luaopen_lunation_timer(lua_State *L);
+
+#endif
