@@ -1,0 +1,45 @@
+-- The three scopes of a token, from the narrowest to the widest.
+local scope = {}
+
+scope.all = { "free-busy", "read", "read-write" }
+
+local rank = { ["free-busy"] = 1, read = 2, ["read-write"] = 3 }
+
+-- Names that clients send for the same thing.
+local aliases = {
+  calendar = "read-write",
+  ["calendar.readonly"] = "read",
+  ["calendar.read"] = "read",
+  ["calendar.freebusy"] = "free-busy",
+  freebusy = "free-busy",
+  ["free_busy"] = "free-busy",
+  ["read_write"] = "read-write",
+}
+
+---The scope that a `scope` parameter asks for. Unknown names never fail: clients of this API send several, and mean
+---read-write by them. Of several known names the widest counts.
+---@param text string|nil space or comma separated
+---@return "free-busy"|"read"|"read-write"
+function scope.parse(text)
+  local best
+  for word in (text or ""):gmatch("[^%s,]+") do
+    local name = rank[word] and word or aliases[word]
+    if name and (not best or rank[name] > rank[best]) then best = name end
+  end
+  return best or "read-write"
+end
+
+---@param name any
+---@return boolean
+function scope.known(name)
+  return rank[name] ~= nil
+end
+
+---@param held string
+---@param needed string
+---@return boolean
+function scope.covers(held, needed)
+  return (rank[held] or 0) >= rank[needed]
+end
+
+return scope
