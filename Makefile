@@ -2,12 +2,16 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 
-# What the build links, and what the specs and the lint need besides.
-PKGS       := lua5.4 libuv openssl libcurl sqlite3 expat libical libnghttp2 zlib
-DEPS_BUILD := make gcc pkg-config libc6-dev liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev \
-              libexpat1-dev libical-dev libnghttp2-dev zlib1g-dev tzdata ca-certificates
-DEPS_TEST  := lua-busted lua-check lua-cjson clang-format-14 curl openssl python3 python3-venv sqlite3
-SUDO       := $(if $(filter-out 0,$(shell id -u)),sudo)
+# What the build links, and the Debian packages that it, the specs and the benchmarks need. `make deps…` installs what is missing.
+PKGS         := lua5.4 libuv openssl libcurl sqlite3 expat libical libnghttp2 zlib
+DEPS_BUILD   := gcc pkg-config libc6-dev liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev \
+                libexpat1-dev libical-dev libicu-dev libnghttp2-dev zlib1g-dev tzdata ca-certificates
+DEPS_QUICK   := lua5.4 lua-busted lua-cjson lua-check clang-format-14 curl openssl python3 python3-venv sqlite3 procps radicale
+DEPS_SERVERS := xandikos davical postgresql php-cli php-pgsql php-sqlite3 php-curl php-mbstring php-xml php-sabre-dav \
+                cyrus-caldav cyrus-imapd cyrus-common cyrus-admin sasl2-bin libsasl2-modules
+DEPS_BROWSER := chromium fonts-dejavu-core fonts-noto-core
+DEPS_BENCH   := nginx libnginx-mod-http-lua wrk nghttp2-client
+DEPS_FUZZ    := clang-14 libclang-rt-14-dev
 
 ifdef SAN
 BUILD  := build-san
@@ -37,11 +41,17 @@ $(BUILD)/%.o: %.c Makefile
 
 -include $(OBJ:.o=.d)
 
-test: all
+test: deps-test all clients
 	build/lunation run spec/run.lua
 
-test-quick: all
-	build/lunation run spec/run.lua --exclude-tags=slow
+# Without the slow specs and with Radicale as the only CalDAV server.
+test-quick: deps-quick all
+	LUNATION_SERVERS=radicale build/lunation run spec/run.lua --exclude-tags=slow,clients
+
+# The specs of what is written in C, under ASan and UBSan.
+test-san:
+	$(MAKE) SAN=1 all
+	ASAN_OPTIONS=detect_leaks=0 build-san/lunation run spec/run.lua --exclude-tags=slow,clients,servers spec/data spec/calendar spec/host
 
 lint:
 	luacheck -q --no-color $(LUA)
@@ -52,10 +62,27 @@ format:
 
 # Installs what is missing, and asks for nothing when all is there.
 deps:
-	@missing=$$(for p in $(DEPS_BUILD) $(DEPS_TEST); do \
-	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
-	test -z "$$missing" || { $(SUDO) apt-get update -q && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; }
+	@tools/packages $(DEPS_BUILD)
+deps-quick:
+	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK)
+deps-test:
+	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK) $(DEPS_SERVERS) $(DEPS_BROWSER) node:nodejs npm:npm
+deps-bench:
+	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK) $(DEPS_SERVERS) $(DEPS_BENCH) node:nodejs npm:npm
+deps-fuzz:
+	@tools/packages $(DEPS_BUILD) $(DEPS_FUZZ)
+
+# The vendors' own clients and the browser driver, of the versions that spec/clients names, into build/.
+clients: build/python/.installed build/node/.installed
+build/python/.installed: spec/clients/requirements.txt
+	python3 -m venv build/python
+	build/python/bin/pip install -q -r $<
+	@touch $@
+build/node/.installed: spec/clients/package.json
+	@mkdir -p build/node
+	cp $< build/node/package.json
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/node
+	@touch $@
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lunation
@@ -65,4 +92,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all test test-quick lint format deps install clean
+.PHONY: all test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients install clean
