@@ -4,7 +4,9 @@
 #include <lauxlib.h>
 
 static const luaL_Reg modules[] = {
+	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
+	{ "lunation.process.core", luaopen_lunation_process_core },
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ NULL, NULL },

@@ -7,7 +7,9 @@
 /* Puts every module below into package.preload. */
 void lua_modules(lua_State *L);
 
+int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
+int luaopen_lunation_process_core(lua_State *L);
 int luaopen_lunation_task_core(lua_State *L);
 int luaopen_lunation_timer(lua_State *L);
 

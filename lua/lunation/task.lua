@@ -2,6 +2,7 @@
 
 local core = require "lunation.task.core"
 local errors = require "lunation.errors"
+local log = require "lunation.log"
 local timer = require "lunation.timer"
 
 local task = {}
@@ -14,7 +15,7 @@ Task.__name = "lunation.Task"
 -- An error that nobody waited for is said when the handle is collected, so that none is lost.
 function Task:__gc()
   if self.results and not self.results[1] and not self.seen then
-    io.stderr:write("lunation: a task failed: ", tostring(self.results[2]), "\n")
+    log.error("a task failed", { error = tostring(self.results[2]) })
   end
 end
 

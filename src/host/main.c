@@ -58,7 +58,7 @@ static bool load_command(lua_State *L, int argc, char **argv)
 
 static int run_command(int argc, char **argv)
 {
-	uv_loop_t loop;
+	static uv_loop_t loop; /* static: at exit the list of children still points into it */
 	uv_signal_t signals[2];
 	struct command command = { .loop = &loop, .status = EXIT_FAILURE };
 	engine *e;

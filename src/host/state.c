@@ -46,17 +46,27 @@ static int panic(lua_State *L)
 	abort();
 }
 
+const char *host_executable(void)
+{
+	static char exe[PATH_MAX - 32];
+	ssize_t n;
+
+	if (exe[0] != '\0')
+		return exe;
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	exe[n < 0 ? 0 : n] = '\0';
+	return exe;
+}
+
 const char *host_root(void)
 {
 	static char root[PATH_MAX];
 	char exe[PATH_MAX - 32], probe[PATH_MAX];
 	const char *prefix;
-	ssize_t n;
 
 	if (root[0] != '\0')
 		return root;
-	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	exe[n < 0 ? 0 : n] = '\0';
+	strcpy(exe, host_executable());
 	prefix = dirname(dirname(exe));
 	snprintf(probe, sizeof(probe), "%s/lua/lunation", prefix);
 	snprintf(root, sizeof(root), "%s%s", prefix, access(probe, F_OK) == 0 ? "" : "/share/lunation");
@@ -111,6 +121,8 @@ int luaopen_lunation_host(lua_State *L)
 	luaL_newlib(L, functions);
 	lua_pushstring(L, host_root());
 	lua_setfield(L, -2, "root");
+	lua_pushstring(L, host_executable());
+	lua_setfield(L, -2, "executable");
 	lua_pushliteral(L, LUNATION_VERSION);
 	lua_setfield(L, -2, "version");
 	return 1;

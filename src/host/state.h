@@ -51,5 +51,6 @@ void timers_stop(engine *e);
 
 /* Where the Lua tree, the providers and the pages are: the checkout, or PREFIX/share/lunation. */
 const char *host_root(void);
+const char *host_executable(void);
 
 #endif

@@ -219,14 +219,35 @@ static void task_recycle(task *t)
 	spare = t;
 }
 
+/* Runs on the main state under pcall: hands the text to lunation.log, which is loaded or loads. */
+static int log_failure(lua_State *L)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "lunation.log");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "error");
+	lua_pushliteral(L, "a task failed");
+	lua_createtable(L, 0, 1);
+	lua_pushstring(L, lua_touserdata(L, 1));
+	lua_setfield(L, -2, "error");
+	lua_call(L, 2, 0);
+	return 0;
+}
+
 static void report(task *t)
 {
+	lua_State *L = t->engine->L;
 	const char *text;
 
 	if (lua_type(t->L, -1) == LUA_TSTRING)
 		luaL_traceback(t->L, t->L, lua_tostring(t->L, -1), 0);
 	text = luaL_tolstring(t->L, -1, NULL);
-	fprintf(stderr, "lunation: a task failed: %s\n", text);
+	lua_pushcfunction(L, log_failure);
+	lua_pushlightuserdata(L, (void *)text);
+	if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+		fprintf(stderr, "lunation: a task failed: %s\n", text);
+		lua_pop(L, 1);
+	}
 	lua_pop(t->L, 1);
 }
 

@@ -4,6 +4,7 @@
 local host = {}
 
 host.root = ""    --- where lua/ and providers/ are: the checkout, or PREFIX/share/lunation
+host.executable = "" --- the path of this program
 host.version = "" --- the version of the build
 
 --- Ends the process in an orderly way; never returns. `os.exit` is this function.
