@@ -9,8 +9,10 @@ void lua_modules(lua_State *L);
 
 int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
+int luaopen_lunation_ical_tree(lua_State *L);
 int luaopen_lunation_process_core(lua_State *L);
 int luaopen_lunation_task_core(lua_State *L);
 int luaopen_lunation_timer(lua_State *L);
+int luaopen_lunation_tz(lua_State *L);
 
 #endif
