@@ -1,0 +1,379 @@
+-- VTIMEZONE (RFC 5545 section 3.6.5): which zone a TZID means, and the definitions that a text needs.
+-- A TZID means the IANA zone of its name, unless the text defines it otherwise for the year in use: then it becomes a zone of
+-- its own, "/" and its rules as a POSIX TZ string, kept with its definition in `lunation:zones` of the event.
+local tz = require "lunation.tz"
+local component = require "lunation.ical.component"
+local value = require "lunation.ical.value"
+local tree = require "lunation.ical.tree"
+
+local M = {}
+
+local utc_names = { ["utc"] = true, ["etc/utc"] = true, ["z"] = true, ["zulu"] = true, ["etc/zulu"] = true,
+  ["uct"] = true, ["etc/uct"] = true, ["universal"] = true, ["etc/universal"] = true }
+
+---@param name string?
+---@return boolean
+function M.is_utc(name)
+  return name ~= nil and utc_names[name:lower()] == true
+end
+
+---The canonical name of what a TZID or a caller calls a zone.
+---@param name string
+---@return string? zone IANA name as given ("US/Pacific" stays), "Etc/UTC" for every name of UTC
+function M.canonical(name)
+  if M.is_utc(name) then return "Etc/UTC" end
+  local resolved = tz.resolve(name)
+  if resolved and M.is_utc(resolved) then return "Etc/UTC" end
+  return resolved
+end
+
+-- --- observances: what a VTIMEZONE says of one year ---
+
+local function offset_of(text)
+  local sign, h, m, s = (text or ""):match("^%s*([+-]?)(%d%d):?(%d%d):?(%d?%d?)%s*$")
+  if not sign then return nil end
+  local seconds = h * 3600 + m * 60 + (tonumber(s) or 0)
+  return math.tointeger(sign == "-" and -seconds or seconds)
+end
+
+local weekday_index = { SU = 0, MO = 1, TU = 2, WE = 3, TH = 4, FR = 5, SA = 6 }
+
+local function days_in_month(y, m)
+  if m == 12 then return 31 end
+  return value.days(y, m + 1, 1) - value.days(y, m, 1)
+end
+
+-- The yearly change of an observance as month, week (1 to 4, 5 is the last) and weekday; nil where it is none.
+local function yearly_change(observance)
+  local parts = {}
+  for name, v in (observance.rrule or ""):upper():gmatch("([%w-]+)=([^;]+)") do parts[name] = v end
+  if parts.FREQ ~= "YEARLY" then return nil end
+  local month = tonumber(parts.BYMONTH or observance.start:sub(6, 7))
+  local nth, day = (parts.BYDAY or ""):match("^([+-]?%d*)(%a%a)$")
+  if not day or not weekday_index[day] or not month then return nil end
+  local week = tonumber(nth)
+  if not week then
+    local first = tonumber((parts.BYMONTHDAY or ""):match("^(%d+)"))
+    if not first then return nil end
+    week = (first - 1) // 7 + 1
+    if first > days_in_month(2001, month) - 7 then week = 5 end
+  end
+  if week == -1 then week = 5 end
+  if week < 1 or week > 5 then return nil end
+  local until_year = parts.UNTIL and tonumber(parts.UNTIL:sub(1, 4))
+  return { month = month, week = week, weekday = weekday_index[day], last_year = until_year }
+end
+
+-- Onset, in local seconds before the change, of an observance in a year; nil where it has none then.
+local function onset(observance, year)
+  local first = value.seconds(observance.start)
+  local change = observance.change
+  if change then
+    if year < tonumber(observance.start:sub(1, 4)) or (change.last_year and year > change.last_year) then return nil end
+    local length = days_in_month(year, change.month)
+    local month_start = value.days(year, change.month, 1)
+    local weekday = (month_start + 4) % 7
+    local day = 1 + (change.weekday - weekday) % 7 + (change.week - 1) * 7
+    while day > length do day = day - 7 end
+    return (month_start + day - 1) * 86400 + first % 86400
+  end
+  local found
+  if tonumber(observance.start:sub(1, 4)) == year then found = first end
+  for _, at in ipairs(observance.dates) do
+    if tonumber(at:sub(1, 4)) == year then found = math.max(found or value.seconds(at), value.seconds(at)) end
+  end
+  return found
+end
+
+---What a VTIMEZONE consists of.
+---@param node lunation.ical.Component
+---@return table[] observances {dst, start, before, offset, name, rrule, change, dates}
+local function observances_of(node)
+  local list = {}
+  for _, child in ipairs(node.components) do
+    local start = value.parse_time(component.value(child, "DTSTART") or "")
+    local offset = offset_of(component.value(child, "TZOFFSETTO"))
+    if (child.name == "STANDARD" or child.name == "DAYLIGHT") and start and offset then
+      local o = {
+        dst = child.name == "DAYLIGHT", start = start, offset = offset,
+        before = offset_of(component.value(child, "TZOFFSETFROM")) or offset,
+        name = component.value(child, "TZNAME"), rrule = component.value(child, "RRULE"), dates = {},
+      }
+      for _, p in ipairs(component.all(child, "RDATE")) do
+        for _, item in ipairs(tree.split(p.value, ",")) do
+          o.dates[#o.dates + 1] = (value.parse_time(item))
+        end
+      end
+      o.change = yearly_change(o)
+      list[#list + 1] = o
+    end
+  end
+  return list
+end
+
+-- The observance that holds at a local time (seconds), the way RFC 5545 asks: the latest onset before it.
+local function observance_at(list, seconds)
+  local year = value.civil(seconds // 86400)
+  local best, best_at
+  for _, o in ipairs(list) do
+    local at
+    for y = year, year - 1, -1 do
+      local candidate = onset(o, y)
+      if candidate and candidate <= seconds then
+        at = candidate
+        break
+      end
+    end
+    if not at and not o.change then
+      local first = value.seconds(o.start)
+      if first <= seconds then at = first end
+      for _, date in ipairs(o.dates) do
+        local s = value.seconds(date)
+        if s <= seconds and s > (at or s - 1) then at = s end
+      end
+    elseif not at and o.change and o.change.last_year and o.change.last_year < year then
+      at = onset(o, o.change.last_year)
+    end
+    if at and (not best_at or at > best_at) then best, best_at = o, at end
+  end
+  return best
+end
+
+local function posix_offset(offset)
+  local seconds = -offset
+  local sign = seconds < 0 and "-" or ""
+  seconds = math.abs(seconds)
+  local text = sign .. seconds // 3600
+  if seconds % 3600 ~= 0 then
+    text = ("%s:%02d"):format(text, seconds // 60 % 60)
+    if seconds % 60 ~= 0 then text = ("%s:%02d"):format(text, seconds % 60) end
+  end
+  return text
+end
+
+local function posix_name(o)
+  if o.name and o.name:match("^%a%a%a+$") and #o.name <= 6 then return o.name end
+  local seconds = math.abs(o.offset)
+  local text = ("%s%02d"):format(o.offset < 0 and "-" or "+", seconds // 3600)
+  if seconds % 3600 ~= 0 then text = ("%s%02d"):format(text, seconds // 60 % 60) end
+  return "<" .. text .. ">"
+end
+
+local function posix_change(o)
+  local at = value.seconds(o.start) % 86400
+  local text = ("M%d.%d.%d"):format(o.change.month, o.change.week, o.change.weekday)
+  if at ~= 7200 then
+    text = text .. "/" .. at // 3600
+    if at % 3600 ~= 0 then text = ("%s:%02d"):format(text, at // 60 % 60) end
+  end
+  return text
+end
+
+-- The rules that hold around a local time as a POSIX TZ string.
+local function posix_of(list, seconds)
+  local now = observance_at(list, seconds)
+  if not now then
+    -- Before the first onset: the earliest observance's offset before it (as libical and others read it).
+    for _, o in ipairs(list) do
+      if not now or o.start < now.start then now = o end
+    end
+    if not now then return nil end
+  end
+  local year = value.civil(seconds // 86400)
+  local standard, daylight
+  for _, o in ipairs(list) do
+    if o.change and onset(o, year) then
+      if o.dst then
+        if not daylight or o.start > daylight.start then daylight = o end
+      elseif not standard or o.start > standard.start then
+        standard = o
+      end
+    end
+  end
+  if standard and daylight and standard.offset ~= daylight.offset then
+    return ("%s%s%s%s,%s,%s"):format(posix_name(standard), posix_offset(standard.offset), posix_name(daylight),
+      posix_offset(daylight.offset), posix_change(daylight), posix_change(standard))
+  end
+  return posix_name(now) .. posix_offset(now.offset)
+end
+
+-- Whether a definition and an IANA zone agree through the year of a local time.
+local function agrees(list, zone, seconds)
+  if #list == 0 then return true end
+  local year = value.civil(seconds // 86400)
+  for month = 1, 12 do
+    for _, day in ipairs { 1, 15 } do
+      local at = value.days(year, month, day) * 86400 + 43200
+      local o = observance_at(list, at)
+      if o then
+        local instant = at - o.offset
+        local offset = tz.offset(instant, zone)
+        if offset ~= o.offset then return false end
+      end
+    end
+  end
+  return true
+end
+
+-- --- the zones of one text ---
+
+---@class lunation.ical.Zones
+local Zones = {}
+Zones.__index = Zones
+
+---@param root lunation.ical.Component VCALENDAR (or several under one node)
+---@return lunation.ical.Zones
+function M.of(root)
+  local self = setmetatable({ nodes = {}, known = {}, definitions = {} }, Zones)
+  local function collect(node)
+    for _, child in ipairs(node.components) do
+      if child.name == "VTIMEZONE" then
+        local id = component.value(child, "TZID")
+        if id and not self.nodes[id] then self.nodes[id] = child end
+      elseif child.name == "VCALENDAR" then
+        collect(child)
+      end
+    end
+  end
+  collect(root)
+  return self
+end
+
+---The zone that a TZID means for a time.
+---@param id string value of the TZID parameter
+---@param localtime string
+---@return string? zone IANA name, "Etc/UTC", "/POSIX rules" ; nil: nothing is known of it
+---@return table? definition {tzid=, ics=} of a zone of its own
+function Zones:zone(id, localtime)
+  local key = id .. "\0" .. localtime:sub(1, 4)
+  local known = self.known[key]
+  if known == nil then
+    known = self:_resolve(id, value.seconds(localtime) or 0) or false
+    self.known[key] = known
+  end
+  if not known then return nil end
+  return known, self.definitions[known]
+end
+
+function Zones:_resolve(id, seconds)
+  local node = self.nodes[id] or self.nodes[id:gsub('^"(.*)"$', "%1")]
+  local zone = M.canonical(id)
+  if not node then return zone end
+  local location = component.value(node, "X-LIC-LOCATION")
+  if not zone and location then zone = M.canonical(location) end
+  local list = observances_of(node)
+  if zone and agrees(list, zone, seconds) then return zone end
+  local posix = posix_of(list, seconds)
+  if not posix or not tz.to_utc("2001-01-01T00:00:00", "/" .. posix) then return zone end
+  local name = "/" .. posix
+  self.definitions[name] = { tzid = id, ics = tree.serialize(node) }
+  return name
+end
+
+-- --- definitions for a text ---
+
+local function format_offset(seconds)
+  local sign = seconds < 0 and "-" or "+"
+  seconds = math.abs(seconds)
+  local text = ("%s%02d%02d"):format(sign, seconds // 3600, seconds // 60 % 60)
+  if seconds % 60 ~= 0 then text = ("%s%02d"):format(text, seconds % 60) end
+  return text
+end
+
+local function observance(o)
+  local node = component.new(o.dst and "DAYLIGHT" or "STANDARD")
+  local function add(name, text) node.properties[#node.properties + 1] = component.property(name, text) end
+  add("DTSTART", value.format_time(o.start, "local"))
+  add("TZOFFSETFROM", format_offset(o.before))
+  add("TZOFFSETTO", format_offset(o.offset))
+  if o.abbreviation and o.abbreviation ~= "" then add("TZNAME", o.abbreviation) end
+  if o.rrule then add("RRULE", o.rrule) end
+  for _, date in ipairs(o.dates or {}) do add("RDATE", value.format_time(date, "local")) end
+  return node
+end
+
+local function year_start(year)
+  return value.days(year, 1, 1) * 86400
+end
+
+-- The first year from which every change up to `last` is the one that today's rules give.
+local function steady_year(zone, first, last)
+  for year = last, first, -1 do
+    local rules = tz.rules(zone, year) or {}
+    local changes = tz.transitions(zone, year_start(year), year_start(year + 1)) or {}
+    if #rules ~= #changes then return year + 1 end
+    for _, change in ipairs(changes) do
+      local at = value.from_seconds(change.at + change.before)
+      local found = false
+      for _, rule in ipairs(rules) do
+        if rule.start == at and rule.offset == change.offset and rule.before == change.before then found = true end
+      end
+      if not found then return year + 1 end
+    end
+  end
+  return first
+end
+
+local function build(zone, id, first, last)
+  local node = component.new("VTIMEZONE")
+  node.properties[1] = component.property("TZID", id)
+  local rules = tz.rules(zone, last)
+  if not rules then return nil end
+  local expressible = true
+  for _, rule in ipairs(rules) do expressible = expressible and rule.rrule ~= nil end
+  local steady
+  if not expressible then
+    last = last + 10
+    steady = last + 1
+  else
+    steady = steady_year(zone, first, last)
+  end
+  local groups, order = {}, {}
+  local changes = tz.transitions(zone, year_start(first), year_start(steady)) or {}
+  for _, change in ipairs(changes) do
+    local key = ("%s %d %d %s"):format(change.dst, change.before, change.offset, change.abbreviation)
+    local at = value.from_seconds(change.at + change.before)
+    local group = groups[key]
+    if group then
+      group.dates[#group.dates + 1] = at
+    else
+      group = { dst = change.dst, before = change.before, offset = change.offset, abbreviation = change.abbreviation,
+        start = at, dates = {} }
+      groups[key] = group
+      order[#order + 1] = group
+    end
+  end
+  local onset_first = order[1]
+  if expressible then
+    for _, rule in ipairs(tz.rules(zone, steady) or {}) do
+      order[#order + 1] = rule
+      if not onset_first then onset_first = rule end
+      if rule.start < onset_first.start then onset_first = rule end
+    end
+  end
+  -- What held before the first change listed.
+  local base, abbreviation, dst = tz.offset(year_start(first) - 86400, zone)
+  if not onset_first or base ~= onset_first.offset or steady > first then
+    local start = onset_first and value.from_seconds(year_start(first) - 2 * 86400) or "1970-01-01T00:00:00"
+    table.insert(order, 1, { dst = dst, before = base, offset = base, abbreviation = abbreviation, start = start })
+  end
+  for _, o in ipairs(order) do node.components[#node.components + 1] = observance(o) end
+  return node
+end
+
+local built = {}
+
+---The VTIMEZONE of a zone from the system's tzdata, right from the year of the earliest use on.
+---@param zone string IANA name
+---@param earliest string? local time of the earliest use; this year's rules alone otherwise
+---@param id string? TZID to give it; the zone's name otherwise
+---@return lunation.ical.Component? node nil for a zone that is not known
+function M.definition(zone, earliest, id)
+  local this_year = tonumber(os.date("!%Y"))
+  local first = math.max(1900, math.min((earliest and tonumber(earliest:sub(1, 4)) or this_year), this_year) - 1)
+  local key = ("%s\0%s\0%d\0%d"):format(zone, id or zone, first, this_year)
+  if built[key] == nil then built[key] = build(zone, id or zone, first, this_year + 1) or false end
+  return built[key] and component.copy(built[key]) or nil
+end
+
+return M
