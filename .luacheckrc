@@ -1,6 +1,6 @@
 std = "lua54"
 max_line_length = 160
-include_files = { "lua", "providers", "scripts", "spec", "bench", "*.rockspec" }
+include_files = { "**/*.lua", "*.rockspec" }
 exclude_files = { "build", "spec/fixtures/bad" }
 files["spec"] = { std = "+busted" }
 files["lua/lunation/_meta"] = { ignore = { "212", "211", "241" } }
