@@ -93,26 +93,27 @@ static int fs_list(lua_State *L)
 	return 1;
 }
 
-/* create(path, text, mode): a new file, all of it on disk, or none; fails where one is there (errno 17) */
+/* create(path, text, mode): a new file that appears with all its text or not at all; errno 17 where one is there */
 static int fs_create(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
 	size_t length;
 	const char *text = luaL_checklstring(L, 2, &length);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)luaL_optinteger(L, 3, 0600));
+	mode_t mode = (mode_t)luaL_optinteger(L, 3, 0600);
+	const char *unfinished = lua_pushfstring(L, "%s.%d", path, (int)getpid());
+	int fd = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 	bool ok;
 
 	if (fd < 0)
 		return failed(L, path);
 	ok = write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
-	if (close(fd) != 0)
-		ok = false;
-	if (!ok) {
+	ok = close(fd) == 0 && ok && link(unfinished, path) == 0;
+	if (ok)
+		succeeded(L);
+	else
 		failed(L, path);
-		unlink(path);
-		return 3;
-	}
-	return succeeded(L);
+	unlink(unfinished);
+	return ok ? 1 : 3;
 }
 
 static int fs_realpath(lua_State *L)
