@@ -84,6 +84,13 @@ build/node/.installed: spec/clients/package.json
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/node
 	@touch $@
 
+# Rewrites the table of Windows zone names after a new ICU (needs libicu-dev).
+windows-zones:
+	@mkdir -p build
+	$(CC) -o build/windows_zones tools/windows_zones.c $(shell pkg-config --cflags --libs icu-i18n 2>/dev/null)
+	build/windows_zones > src/calendar/windows_zones.h
+	clang-format-14 -i src/calendar/windows_zones.h
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lunation
 	install build/lunation $(DESTDIR)$(PREFIX)/bin/lunation
@@ -92,4 +99,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients install clean
+.PHONY: all test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean

@@ -8,6 +8,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.ical.tree", luaopen_lunation_ical_tree },
 	{ "lunation.process.core", luaopen_lunation_process_core },
+	{ "lunation.rrule", luaopen_lunation_rrule },
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ "lunation.tz", luaopen_lunation_tz },

@@ -4,6 +4,8 @@
 #include "calendar/civil.h"
 #include "calendar/fail.h"
 
+#include "modules.h"
+
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -374,8 +376,6 @@ static const luaL_Reg functions[] = {
 	{ "resolve", l_resolve }, { "windows", l_windows },   { "transitions", l_transitions },
 	{ "rules", l_rules },     { "reload", l_reload },     { NULL, NULL },
 };
-
-int luaopen_lunation_tz(lua_State *L);
 
 int luaopen_lunation_tz(lua_State *L)
 {

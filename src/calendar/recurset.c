@@ -1,0 +1,330 @@
+/* Recurrence sets: rules and dates together, less those that are excluded (RFC 5545 section 3.8.5). */
+#include "calendar/rrule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXCLUDED_BUDGET = 1000000 };
+
+struct bound_rule {
+	struct rrule rule;
+	bool exclude;
+	int64_t until;     /* local, the last that counts; INT64_MAX: none */
+	bool until_utc;    /* then `until` is an instant */
+	int64_t until_far; /* a local time behind which no instant can be before `until` */
+};
+
+struct times {
+	int64_t *at;
+	size_t count, room;
+};
+
+struct recur_set {
+	int64_t start;
+	bool date;
+	struct tz_zone *zone;
+	struct bound_rule *rules;
+	size_t nrules;
+	struct times dates;    /* RDATE, and DTSTART where no rule stands */
+	struct times excluded; /* EXDATE by local time, by instant, by day */
+	struct times excluded_instants;
+	struct times excluded_days;
+};
+
+struct source {
+	struct rrule_iter iter;
+	const struct bound_rule *bound;
+	int64_t head;
+	bool ended;
+};
+
+struct recur_iter {
+	const struct recur_set *set;
+	size_t next_date;
+	int64_t last;
+	size_t nsources;
+	struct source sources[];
+};
+
+static bool times_add(struct times *t, int64_t at)
+{
+	if (t->count == t->room) {
+		size_t room = t->room ? 2 * t->room : 4;
+		int64_t *grown = realloc(t->at, room * sizeof(*grown));
+
+		if (grown == NULL)
+			return false;
+		t->at = grown;
+		t->room = room;
+	}
+	t->at[t->count++] = at;
+	return true;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void times_sort(struct times *t)
+{
+	if (t->count > 1)
+		qsort(t->at, t->count, sizeof(t->at[0]), by_time);
+}
+
+/* The first index whose time is not before `at`. */
+static size_t times_find(const struct times *t, int64_t at)
+{
+	size_t low = 0, high = t->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (t->at[middle] < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool times_have(const struct times *t, int64_t at)
+{
+	size_t i;
+
+	if (t->count == 0)
+		return false;
+	i = times_find(t, at);
+	return i < t->count && t->at[i] == at;
+}
+
+struct recur_set *recur_set_new(const struct civil *start, struct tz_zone *zone)
+{
+	struct recur_set *set = calloc(1, sizeof(*set));
+
+	if (set == NULL)
+		return NULL;
+	set->start = civil_seconds(start);
+	set->date = start->date;
+	set->zone = start->utc || start->date ? NULL : tz_retain(zone);
+	return set;
+}
+
+void recur_set_free(struct recur_set *set)
+{
+	if (set == NULL)
+		return;
+	tz_release(set->zone);
+	free(set->rules);
+	free(set->dates.at);
+	free(set->excluded.at);
+	free(set->excluded_instants.at);
+	free(set->excluded_days.at);
+	free(set);
+}
+
+size_t recur_set_size(const struct recur_set *set)
+{
+	return sizeof(*set) + set->nrules * sizeof(*set->rules) +
+	       (set->dates.room + set->excluded.room + set->excluded_instants.room + set->excluded_days.room) *
+		   sizeof(int64_t);
+}
+
+/* UNTIL as a DATE with a DATE-TIME DTSTART is the whole of that day; for a DATE DTSTART only its date counts; a Z where
+ * DTSTART has no zone is taken at face value. */
+static void bind_until(struct bound_rule *b, const struct recur_set *set)
+{
+	struct civil until = b->rule.until;
+	int64_t local;
+
+	b->until = b->until_far = INT64_MAX;
+	b->until_utc = false;
+	if (!b->rule.has_until)
+		return;
+	local = civil_seconds(&until);
+	if (set->date || until.date)
+		local = civil_floor(local, CIVIL_DAY) * CIVIL_DAY + CIVIL_DAY - 1;
+	else
+		b->until_utc = until.utc && set->zone != NULL;
+	b->until = local;
+	b->until_far = b->until_utc ? local + 2 * CIVIL_DAY : local;
+}
+
+bool recur_set_rule(struct recur_set *set, const struct rrule *rule, bool exclude)
+{
+	struct bound_rule *grown = realloc(set->rules, (set->nrules + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return false;
+	set->rules = grown;
+	grown += set->nrules++;
+	grown->rule = *rule;
+	grown->exclude = exclude;
+	bind_until(grown, set);
+	return true;
+}
+
+bool recur_set_date(struct recur_set *set, const struct civil *date, bool exclude)
+{
+	int64_t at = civil_seconds(date);
+
+	if (set->date)
+		return times_add(exclude ? &set->excluded : &set->dates, civil_floor(at, CIVIL_DAY) * CIVIL_DAY);
+	if (date->date) {
+		if (exclude)
+			return times_add(&set->excluded_days, at);
+		return times_add(&set->dates, at + set->start - civil_floor(set->start, CIVIL_DAY) * CIVIL_DAY);
+	}
+	if (date->utc && set->zone) {
+		if (exclude)
+			return times_add(&set->excluded_instants, at);
+		at = tz_to_local(set->zone, at);
+	}
+	return times_add(exclude ? &set->excluded : &set->dates, at);
+}
+
+void recur_set_seal(struct recur_set *set)
+{
+	bool ruled = false;
+
+	for (size_t i = 0; i < set->nrules; i++)
+		ruled = ruled || !set->rules[i].exclude;
+	if (!ruled)
+		times_add(&set->dates, set->start);
+	times_sort(&set->dates);
+	times_sort(&set->excluded);
+	times_sort(&set->excluded_instants);
+	times_sort(&set->excluded_days);
+}
+
+int64_t recur_set_start(const struct recur_set *set)
+{
+	return set->start;
+}
+
+bool recur_set_is_date(const struct recur_set *set)
+{
+	return set->date;
+}
+
+const struct tz_zone *recur_set_zone(const struct recur_set *set)
+{
+	return set->zone;
+}
+
+bool recur_set_endless(const struct recur_set *set)
+{
+	for (size_t i = 0; i < set->nrules; i++)
+		if (!set->rules[i].exclude && !set->rules[i].rule.has_until && !set->rules[i].rule.has_count)
+			return true;
+	return false;
+}
+
+int64_t recur_set_instant(const struct recur_set *set, int64_t local)
+{
+	return tz_to_utc(set->zone, local);
+}
+
+/* --- iteration --- */
+
+static void source_advance(struct source *s, const struct recur_set *set)
+{
+	const struct bound_rule *b = s->bound;
+	int64_t t;
+
+	while (!s->ended) {
+		if (!rrule_iter_next(&s->iter, &t) || t > b->until_far) {
+			s->ended = true;
+			return;
+		}
+		if (set->date)
+			t = civil_floor(t, CIVIL_DAY) * CIVIL_DAY;
+		if (b->until_utc && tz_to_utc(set->zone, t) > b->until)
+			continue;
+		s->head = t;
+		return;
+	}
+}
+
+struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
+{
+	struct recur_iter *it = malloc(sizeof(*it) + set->nrules * sizeof(it->sources[0]));
+
+	if (it == NULL)
+		return NULL;
+	it->set = set;
+	it->last = from == INT64_MIN ? INT64_MIN : from - 1;
+	it->next_date = times_find(&set->dates, from);
+	it->nsources = set->nrules;
+	for (size_t i = 0; i < set->nrules; i++) {
+		struct source *s = &it->sources[i];
+
+		s->bound = &set->rules[i];
+		s->ended = false;
+		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);
+		source_advance(s, set);
+	}
+	return it;
+}
+
+void recur_iter_free(struct recur_iter *it)
+{
+	free(it);
+}
+
+static bool is_excluded(struct recur_iter *it, int64_t t)
+{
+	const struct recur_set *set = it->set;
+	bool found = false;
+
+	for (size_t i = 0; i < it->nsources; i++) {
+		struct source *s = &it->sources[i];
+
+		if (!s->bound->exclude)
+			continue;
+		while (!s->ended && s->head < t)
+			source_advance(s, set);
+		found = found || (!s->ended && s->head == t);
+	}
+	return found || times_have(&set->excluded, t) ||
+	       times_have(&set->excluded_days, civil_floor(t, CIVIL_DAY) * CIVIL_DAY) ||
+	       (set->excluded_instants.count && times_have(&set->excluded_instants, tz_to_utc(set->zone, t)));
+}
+
+bool recur_iter_next(struct recur_iter *it, int64_t *local)
+{
+	const struct recur_set *set = it->set;
+
+	for (int budget = EXCLUDED_BUDGET; budget > 0; budget--) {
+		bool dated = it->next_date < set->dates.count;
+		int64_t t = dated ? set->dates.at[it->next_date] : INT64_MAX;
+		struct source *first = NULL;
+
+		for (size_t i = 0; i < it->nsources; i++) {
+			struct source *s = &it->sources[i];
+
+			if (s->bound->exclude || s->ended || (s->head >= t && (first || dated)))
+				continue;
+			t = s->head;
+			first = s;
+		}
+		if (first == NULL && !dated)
+			return false;
+		if (first)
+			source_advance(first, set);
+		else
+			it->next_date++;
+		if (t <= it->last && it->last != INT64_MIN)
+			continue;
+		it->last = t;
+		if (t >= CIVIL_END)
+			return false;
+		if (is_excluded(it, t))
+			continue;
+		*local = t;
+		return true;
+	}
+	return false;
+}

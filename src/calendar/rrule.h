@@ -1,0 +1,100 @@
+/* Recurrence rules (RFC 5545 section 3.3.10, SKIP of RFC 7529) and sets of them. Everything here is wall-clock time: a
+ * rule knows no zone, a set has one to judge times that are given in UTC. What stands behind rrule_iter_* can be
+ * replaced without touching its callers. */
+#ifndef LUNATION_CALENDAR_RRULE_H
+#define LUNATION_CALENDAR_RRULE_H
+
+#include "calendar/civil.h"
+#include "calendar/tz.h"
+
+enum rrule_freq {
+	RRULE_SECONDLY,
+	RRULE_MINUTELY,
+	RRULE_HOURLY,
+	RRULE_DAILY,
+	RRULE_WEEKLY,
+	RRULE_MONTHLY,
+	RRULE_YEARLY
+};
+enum rrule_skip { RRULE_OMIT, RRULE_BACKWARD, RRULE_FORWARD };
+
+/* Lists are bit sets: bit n for n, a second set for -n. All zero: the part is absent. */
+struct rrule {
+	enum rrule_freq freq;
+	enum rrule_skip skip;
+	int64_t interval;
+	int64_t count;
+	bool has_count, has_until;
+	struct civil until;
+	int wkst; /* 0 is Sunday */
+	uint64_t hours, minutes, seconds;
+	uint32_t months;
+	uint32_t monthdays, monthdays_back;
+	uint64_t weeks, weeks_back;
+	uint64_t yeardays[6], yeardays_back[6];
+	uint64_t positions[6], positions_back[6];
+	uint32_t weekdays;            /* BYDAY without a number */
+	uint64_t nth[7], nth_back[7]; /* BYDAY with one, by weekday */
+	bool has_nth, has_yeardays, has_positions;
+	char rscale[16]; /* upper case; "" or GREGORIAN is what the engine knows */
+};
+
+enum { RRULE_TEXT = 8192, RRULE_MESSAGE = 160 };
+
+/* Reads the value of RRULE, with or without that name in front. False with a message otherwise. */
+bool rrule_parse(const char *text, size_t len, struct rrule *rule, char message[RRULE_MESSAGE]);
+/* What RFC 5545 says must not stand together. `date`: DTSTART is a DATE. */
+bool rrule_strict(const struct rrule *rule, bool date, char message[RRULE_MESSAGE]);
+
+/* The occurrences of one rule. The fields belong to rrule_iter.c. */
+struct rrule_iter {
+	struct rrule rule; /* with what DTSTART fills in */
+	int64_t start, from;
+	int64_t origin; /* the period of DTSTART: a year, a month, a day, an hour, … counted from a fixed one */
+	int64_t period; /* the next to open, in intervals from the origin */
+	int64_t left;   /* of COUNT */
+	int64_t last;   /* the last time counted */
+	int64_t budget; /* steps that may still pass without a result */
+	bool ended;
+	/* The open period is the product of its bases (days, or the one hour, minute or second) and the times on each.
+	 */
+	int nbases, nhours, nminutes, nseconds, npositions;
+	int64_t bases[400];
+	uint8_t hours[24], minutes[60], seconds[60];
+	int32_t positions[732]; /* of BYSETPOS, sorted */
+	int64_t next, size;
+};
+
+/* Times before `from` may be left out. */
+void rrule_iter_init(struct rrule_iter *it, const struct rrule *rule, int64_t start, bool date, int64_t from);
+/* The next local time in order. False at the end: COUNT is used up, year 10000 has come, or nothing was found for long.
+ * UNTIL is the set's to judge. */
+bool rrule_iter_next(struct rrule_iter *it, int64_t *local);
+
+/* --- sets --- */
+
+struct recur_set;
+struct recur_iter;
+
+/* A new set; `start` is DTSTART. A zone is counted by the set. NULL without memory. */
+struct recur_set *recur_set_new(const struct civil *start, struct tz_zone *zone);
+void recur_set_free(struct recur_set *set);
+size_t recur_set_size(const struct recur_set *set); /* bytes in memory */
+bool recur_set_rule(struct recur_set *set, const struct rrule *rule, bool exclude);
+bool recur_set_date(struct recur_set *set, const struct civil *date, bool exclude);
+/* Call once when all is added. */
+void recur_set_seal(struct recur_set *set);
+
+int64_t recur_set_start(const struct recur_set *set);
+bool recur_set_is_date(const struct recur_set *set);
+const struct tz_zone *recur_set_zone(const struct recur_set *set);
+/* Whether a rule of it has neither COUNT nor UNTIL. */
+bool recur_set_endless(const struct recur_set *set);
+
+/* The set's local times from `from` on (INT64_MIN: from its start), in order, each once. */
+struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from);
+void recur_iter_free(struct recur_iter *it);
+bool recur_iter_next(struct recur_iter *it, int64_t *local);
+int64_t recur_set_instant(const struct recur_set *set, int64_t local);
+
+#endif
