@@ -12,6 +12,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ "lunation.tz", luaopen_lunation_tz },
+	{ "lunation.http_server", luaopen_lunation_http_server },
 	{ NULL, NULL },
 };
 

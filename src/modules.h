@@ -15,5 +15,6 @@ int luaopen_lunation_rrule(lua_State *L);
 int luaopen_lunation_task_core(lua_State *L);
 int luaopen_lunation_timer(lua_State *L);
 int luaopen_lunation_tz(lua_State *L);
+int luaopen_lunation_http_server(lua_State *L);
 
 #endif
