@@ -1,4 +1,5 @@
-/* A Lua response table read into something that can be sent: checked fields, a body, and gzip where it pays (RFC 9110). */
+/* A Lua response table read into something that can be sent: checked fields, a body, and gzip where it pays (RFC 9110).
+ */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +176,8 @@ static void read_headers(lua_State *L, int index, struct answer *a)
 	}
 }
 
-/* Reads the table at `index` without calling into Lua. Its strings are borrowed: the table stays on the stack until sent. */
+/* Reads the table at `index` without calling into Lua. Its strings are borrowed: the table stays on the stack until
+ * sent. */
 void answer_read(lua_State *L, int index, struct answer *a)
 {
 	memset(a, 0, offsetof(struct answer, fields));
@@ -256,7 +258,8 @@ static bool compressible(const struct answer *a)
 	return http_name_is(a->type, len, "application/json") || (len > 5 && http_name_is(a->type, 5, "text/"));
 }
 
-/* One deflate state and one output buffer for the process: a response is sent or copied before the next is compressed. */
+/* One deflate state and one output buffer for the process: a response is sent or copied before the next is compressed.
+ */
 void answer_compress(struct answer *a, bool accepted)
 {
 	static z_stream stream;

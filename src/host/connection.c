@@ -10,7 +10,8 @@
 
 enum { SHARED = 64 * 1024, LINGER_TIME = 2000, READS_PER_WAKE = 4 };
 
-/* One loop, one thread: input is read into one buffer for all, and the answers to what one read brought leave in one write. */
+/* One loop, one thread: input is read into one buffer for all, and the answers to what one read brought leave in one
+ * write. */
 static char shared_in[SHARED];
 static char shared_out[SHARED];
 static size_t shared_out_len;
@@ -335,7 +336,8 @@ static void conn_read(struct conn *c)
 	}
 }
 
-/* The answer is out but the client may still be sending: a plain close would reset the connection and lose the answer. */
+/* The answer is out but the client may still be sending: a plain close would reset the connection and lose the answer.
+ */
 static void linger(struct conn *c)
 {
 	if (c->ssl) {

@@ -225,7 +225,8 @@ static void send_plain(struct exchange *ex, int status)
 	send_answer(ex, &a);
 }
 
-/* Renders an error in the words of the listener's failure function: (request, error, trace). Error and trace are on L. */
+/* Renders an error in the words of the listener's failure function: (request, error, trace). Error and trace are on L.
+ */
 static void fail(struct exchange *ex, lua_State *L, int status)
 {
 	lua_State *main = engine_state(ex->engine);
@@ -272,7 +273,8 @@ static const char *code_of(int status)
 	}
 }
 
-void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_head *head, int status, const char *reason)
+void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_head *head, int status,
+		     const char *reason)
 {
 	take_engine(ex);
 	note_fields(ex, bytes, head);
@@ -358,7 +360,8 @@ static void on_streamed(void *ud, lua_State *L, bool ok, int nresults)
 		return;
 	}
 	if (!ok)
-		fprintf(stderr, "lunation: request %s failed while its body was sent: %s\n", ex->id, luaL_tolstring(L, -1, NULL));
+		fprintf(stderr, "lunation: request %s failed while its body was sent: %s\n", ex->id,
+			luaL_tolstring(L, -1, NULL));
 	if (ex->stream)
 		http2_end(ex, ok);
 	else

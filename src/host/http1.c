@@ -1,4 +1,5 @@
-/* Strict HTTP/1.1 request heads and chunked bodies (RFC 9112). What two readers could understand differently is refused. */
+/* Strict HTTP/1.1 request heads and chunked bodies (RFC 9112). What two readers could understand differently is
+ * refused. */
 #include "host/http1.h"
 
 #include <string.h>

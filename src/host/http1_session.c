@@ -4,7 +4,11 @@
 
 #include "host/server.h"
 
-enum { MAX_BLANK_LINES = 4, HEAD_ROOM = 4096, BODY_FLOOR = 8 /* bytes a millisecond that a body must at least come with */ };
+enum {
+	MAX_BLANK_LINES = 4,
+	HEAD_ROOM = 4096,
+	BODY_FLOOR = 8 /* bytes a millisecond that a body must at least come with */
+};
 
 static void begin_idle(struct conn *c)
 {
@@ -37,7 +41,8 @@ void http1_refuse(struct conn *c, int status, const char *reason)
 		c->phase = PHASE_WORK;
 		c->deadline = 0;
 		c->lingers = true;
-		exchange_refuse(ex, ex->head_bytes ? ex->head_bytes : "", ex->head ? ex->head : &nothing, status, reason);
+		exchange_refuse(ex, ex->head_bytes ? ex->head_bytes : "", ex->head ? ex->head : &nothing, status,
+				reason);
 	}
 }
 
@@ -203,7 +208,8 @@ size_t http1_input(struct conn *c, const char *data, size_t len)
 		}
 		if (c->phase == PHASE_WORK)
 			break;
-		n = c->phase == PHASE_BODY ? take_body(c, data + used, len - used) : take_head(c, data + used, len - used);
+		n = c->phase == PHASE_BODY ? take_body(c, data + used, len - used)
+					   : take_head(c, data + used, len - used);
 		if (n == 0)
 			break;
 		used += n;

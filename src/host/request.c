@@ -1,4 +1,5 @@
-/* The request as Lua sees it: one userdata that holds a copy of the head; strings are made only of what is asked for. */
+/* The request as Lua sees it: one userdata that holds a copy of the head; strings are made only of what is asked for.
+ */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,7 +175,8 @@ static void push_decoded(lua_State *L, const char *s, size_t len, bool form)
 	char *out = luaL_buffinitsize(L, &b, len);
 	size_t n = 0;
 	for (size_t i = 0; i < len; i++) {
-		if (s[i] == '%' && i + 2 < len && hex_of((unsigned char)s[i + 1]) >= 0 && hex_of((unsigned char)s[i + 2]) >= 0) {
+		if (s[i] == '%' && i + 2 < len && hex_of((unsigned char)s[i + 1]) >= 0 &&
+		    hex_of((unsigned char)s[i + 2]) >= 0) {
 			out[n++] = (char)(hex_of((unsigned char)s[i + 1]) << 4 | hex_of((unsigned char)s[i + 2]));
 			i += 2;
 		} else {
@@ -263,9 +265,9 @@ static const struct {
 	const char *name;
 	enum field field;
 } known[] = {
-	{ "method", METHOD },   { "path", PATH },     { "query", QUERY },   { "target", TARGET },   { "host", HOST_NAME },
-	{ "headers", HEADERS }, { "body", BODY_TEXT }, { "id", ID },         { "remote", REMOTE },   { "scheme", SCHEME },
-	{ "version", VERSION }, { "args", ARGS },     { "form", FORM },
+	{ "method", METHOD },   { "path", PATH },      { "query", QUERY }, { "target", TARGET }, { "host", HOST_NAME },
+	{ "headers", HEADERS }, { "body", BODY_TEXT }, { "id", ID },       { "remote", REMOTE }, { "scheme", SCHEME },
+	{ "version", VERSION }, { "args", ARGS },      { "form", FORM },
 };
 
 static void push_known(lua_State *L, const struct request *r, enum field field)
@@ -455,9 +457,12 @@ int request_decode_form(lua_State *L)
 void request_setup(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "header", request_header },     { "arg", request_arg },
-		{ "args_all", request_args_all }, { "form_all", request_form_all },
-		{ "header_pairs", request_header_pairs }, { NULL, NULL },
+		{ "header", request_header },
+		{ "arg", request_arg },
+		{ "args_all", request_args_all },
+		{ "form_all", request_form_all },
+		{ "header_pairs", request_header_pairs },
+		{ NULL, NULL },
 	};
 	if (luaL_newmetatable(L, REQUEST_TYPE)) {
 		lua_newtable(L);

@@ -171,7 +171,8 @@ static bool make_room(void)
 
 static void address_text(const struct sockaddr_storage *from, char *text, size_t len)
 {
-	if (getnameinfo((const struct sockaddr *)from, sizeof *from, text, (socklen_t)len, NULL, 0, NI_NUMERICHOST) != 0)
+	if (getnameinfo((const struct sockaddr *)from, sizeof *from, text, (socklen_t)len, NULL, 0, NI_NUMERICHOST) !=
+	    0)
 		snprintf(text, len, "unknown");
 	/* IPv4 through a socket for both is written as IPv4. */
 	if (strncmp(text, "::ffff:", 7) == 0 && strchr(text, '.'))
@@ -180,8 +181,9 @@ static void address_text(const struct sockaddr_storage *from, char *text, size_t
 
 static void turn_away(struct listener *l, int fd)
 {
-	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
-				   "retry-after: 1\r\ncontent-length: 23\r\nconnection: close\r\n\r\n{\"error\":\"unavailable\"}";
+	static const char busy[] =
+	    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+	    "retry-after: 1\r\ncontent-length: 23\r\nconnection: close\r\n\r\n{\"error\":\"unavailable\"}";
 	if (!l->tls && send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		errno = 0;
 	close(fd);
@@ -419,7 +421,9 @@ static void read_limits(lua_State *L, int index, struct limits *out)
 	lua_Integer per_process = 10000;
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max != RLIM_INFINITY && files.rlim_max < 20000)
-		per_process = (lua_Integer)files.rlim_max > 2 * RESERVED_FILES ? (lua_Integer)files.rlim_max - RESERVED_FILES : 64;
+		per_process = (lua_Integer)files.rlim_max > 2 * RESERVED_FILES
+				  ? (lua_Integer)files.rlim_max - RESERVED_FILES
+				  : 64;
 	lua_getfield(L, index, "limits");
 	if (!lua_istable(L, -1)) {
 		lua_pop(L, 1);
@@ -646,7 +650,8 @@ static void drain_cancelled(void *op)
 	drop_drain(op);
 }
 
-/* listener:drain(seconds) --> boolean: accepts no more, lets what runs finish; false: some were cut off at the deadline */
+/* listener:drain(seconds) --> boolean: accepts no more, lets what runs finish; false: some were cut off at the deadline
+ */
 static int listener_drain(lua_State *L)
 {
 	struct listener_box *box = check(L);

@@ -79,7 +79,7 @@ struct exchange {
 	struct listener *listener;
 	engine *engine;
 	task_ticket task; /* while `running` */
-	int32_t stream; /* HTTP/2; 0 on HTTP/1 */
+	int32_t stream;   /* HTTP/2; 0 on HTTP/1 */
 	bool running, answered, streaming, head_only, keep_alive, chunked, accepts_gzip, failing, late, ended;
 	unsigned turn; /* counts its tasks: handler, failure handler, streamed body */
 	uint8_t minor;
@@ -166,7 +166,8 @@ bool http2_idle(const struct conn *c);
 /* exchange.c */
 struct exchange *exchange_new(struct conn *c, int32_t stream);
 void exchange_dispatch(struct exchange *ex, const char *bytes, const struct http_head *head);
-void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_head *head, int status, const char *reason);
+void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_head *head, int status,
+		     const char *reason);
 void exchange_room(struct exchange *ex); /* there is room again for a streamed body */
 void exchange_gone(struct exchange *ex); /* its client has left */
 void exchange_finish(struct exchange *ex);
