@@ -130,6 +130,19 @@ describe("lunation.tz", function()
     assert.same({}, tz.rules("Asia/Tokyo", 2030))
   end)
 
+  it("takes POSIX rules as zones of their own", function()
+    local zone = "/" .. tz.posix("Europe/Berlin")
+    assert.equal("/CET-1CEST,M3.5.0,M10.5.0/3", zone)
+    assert.equal(tz.to_utc("2050-07-01T12:00:00", "Europe/Berlin"), tz.to_utc("2050-07-01T12:00:00", zone))
+    assert.same({ "2025-07-01T14:00:00", 7200, "+02" }, { tz.to_local(tz.to_utc("2025-07-01T12:00:00"), "/<+01>-1<+02>,M3.5.0,M10.5.0/3") })
+    assert.equal("UTC0", tz.posix())
+    for _, bad in ipairs({ "/", "/<+01>", "/CET-1CEST", "/<+01>-1<+02>,M13.5.0,M10.5.0/3", "/" .. ("A"):rep(200) .. "0" }) do
+      local instant, err = tz.to_utc("2025-01-01", bad)
+      assert.is_nil(instant, bad)
+      assert.equal("invalid_zone", err.code)
+    end
+  end)
+
   it("reads zones again on demand", function()
     local before = tz.to_utc("2025-07-01", "Europe/Berlin")
     tz.reload()

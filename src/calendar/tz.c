@@ -137,15 +137,15 @@ struct tz_zone *tz_acquire(struct tz_cache *cache, const char *name)
 	struct tz_zone *zone;
 	size_t slot;
 
-	if (!tz_name_valid(name))
+	if (name[0] != '/' && !tz_name_valid(name))
 		return NULL;
 	for (const char *p = name; *p; p++)
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
 	for (slot = hash % SLOTS; cache->zones[slot]; slot = (slot + 1) % SLOTS)
 		if (strcmp(tz_name(cache->zones[slot]), name) == 0)
 			return tz_retain(cache->zones[slot]);
-	zone = tz_read(cache->directory, name);
-	if (zone == NULL)
+	zone = name[0] == '/' ? tz_from_posix(name) : tz_read(cache->directory, name);
+	if (zone == NULL && name[0] != '/')
 		zone = read_link(cache, name);
 	if (zone && strcmp(tz_name(zone), name) == 0 && cache->nzones < ZONES_MAX) {
 		cache->zones[slot] = tz_retain(zone);
@@ -364,6 +364,22 @@ static int l_rules(lua_State *L)
 	return 1;
 }
 
+static int l_posix(lua_State *L)
+{
+	struct tz_zone *zone;
+
+	if (!check_zone(L, 1, &zone))
+		return 2;
+	if (zone == NULL)
+		lua_pushliteral(L, "UTC0");
+	else if (tz_footer_of(zone)->known)
+		lua_pushstring(L, tz_footer_of(zone)->text);
+	else
+		lua_pushnil(L);
+	tz_release(zone);
+	return 1;
+}
+
 /* Forgets what was read, so that a new tzdata is seen; who holds a zone keeps the one it has. */
 static int l_reload(lua_State *L)
 {
@@ -374,7 +390,8 @@ static int l_reload(lua_State *L)
 static const luaL_Reg functions[] = {
 	{ "to_utc", l_to_utc },   { "to_local", l_to_local }, { "offset", l_offset },
 	{ "resolve", l_resolve }, { "windows", l_windows },   { "transitions", l_transitions },
-	{ "rules", l_rules },     { "reload", l_reload },     { NULL, NULL },
+	{ "rules", l_rules },     { "reload", l_reload },     { "posix", l_posix },
+	{ NULL, NULL },
 };
 
 int luaopen_lunation_tz(lua_State *L)

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { TZ_NAME_MAX = 96 };
+
 struct tz_zone;  /* immutable once read, counted */
 struct tz_cache; /* the zones that one Lua state has read */
 
@@ -29,6 +31,7 @@ struct tz_rule {
 
 struct tz_footer {
 	bool known, has_dst;
+	char text[TZ_NAME_MAX]; /* the POSIX TZ string itself */
 	int32_t std_offset, dst_offset;
 	char std_name[16], dst_name[16];
 	struct tz_rule to_dst, to_std;
@@ -36,7 +39,9 @@ struct tz_footer {
 
 /* The cache of this state; made at first need and owned by the state. */
 struct tz_cache *tz_cache_of(lua_State *L);
-/* Reads or finds a zone by its exact IANA name or UTC; NULL if there is none. The caller owns a count of it. */
+/* Reads or finds a zone by its exact IANA name, or made from the POSIX TZ string behind a slash
+ * (`/CET-1CEST,M3.5.0,M10.5.0/3`), as a custom zone is named (RFC 8984 section 4.7.2); NULL if there is none. The
+ * caller owns a count of it. */
 struct tz_zone *tz_acquire(struct tz_cache *cache, const char *name);
 struct tz_zone *tz_retain(struct tz_zone *zone);
 void tz_release(struct tz_zone *zone);
@@ -52,13 +57,13 @@ int64_t tz_to_local(const struct tz_zone *zone, int64_t instant);
 int64_t tz_rule_local(const struct tz_rule *rule, int year);
 
 /* Finds the IANA name meant by a TZID, a Windows name or a display name; false if nothing is meant by it. */
-enum { TZ_NAME_MAX = 64 };
 bool tz_resolve(struct tz_cache *cache, const char *text, size_t len, char out[TZ_NAME_MAX]);
 /* The Windows name of an IANA zone, or NULL. */
 const char *tz_windows_name(const char *iana);
 
 /* For tz.c and tznames.c only. */
 struct tz_zone *tz_read(const char *directory, const char *name);
+struct tz_zone *tz_from_posix(const char *name);
 bool tz_name_valid(const char *name);
 const char *tz_cache_directory(const struct tz_cache *cache);
 /* The names that tzdata knows, read once: pairs of a name and the name it is a link to (or nothing), each ended by a

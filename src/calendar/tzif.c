@@ -148,6 +148,11 @@ static bool rule_day(const char **p, struct tz_rule *r)
 
 static bool read_footer(const char *p, struct tz_footer *f)
 {
+	size_t len = strlen(p);
+
+	if (len >= sizeof(f->text))
+		return false;
+	memcpy(f->text, p, len + 1);
 	if (!rule_name(&p, f->std_name) || !rule_clock(&p, &f->std_offset))
 		return false;
 	f->std_offset = -f->std_offset; /* POSIX counts west */
@@ -219,7 +224,7 @@ static bool read_zone(struct tz_zone *z, const unsigned char *data, size_t len)
 {
 	struct header h;
 	size_t size, at;
-	char footer[128];
+	char footer[TZ_NAME_MAX];
 	const unsigned char *end;
 
 	if (!read_header(data, len, &h))
@@ -304,6 +309,24 @@ out:
 	free(data);
 	fclose(file);
 	return result;
+}
+
+struct tz_zone *tz_from_posix(const char *name)
+{
+	struct tz_zone *zone;
+
+	if (name[0] != '/' || strlen(name) >= TZ_NAME_MAX)
+		return NULL;
+	zone = calloc(1, sizeof(*zone));
+	if (zone == NULL)
+		return NULL;
+	zone->references = 1;
+	strcpy(zone->name, name);
+	if (!read_footer(name + 1, &zone->footer)) {
+		tz_release(zone);
+		return NULL;
+	}
+	return zone;
 }
 
 struct tz_zone *tz_retain(struct tz_zone *zone)
