@@ -7,6 +7,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.ical.tree", luaopen_lunation_ical_tree },
+	{ "lunation.json", luaopen_lunation_json },
 	{ "lunation.process.core", luaopen_lunation_process_core },
 	{ "lunation.rrule", luaopen_lunation_rrule },
 	{ "lunation.task.core", luaopen_lunation_task_core },

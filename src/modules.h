@@ -10,6 +10,7 @@ void lua_modules(lua_State *L);
 int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
 int luaopen_lunation_ical_tree(lua_State *L);
+int luaopen_lunation_json(lua_State *L);
 int luaopen_lunation_process_core(lua_State *L);
 int luaopen_lunation_rrule(lua_State *L);
 int luaopen_lunation_task_core(lua_State *L);
