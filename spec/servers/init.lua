@@ -10,6 +10,7 @@ local http = require "lunation.http"
 local process = require "lunation.process"
 local support = require "spec.support"
 local timer = require "lunation.timer"
+local xml = require "lunation.xml"
 
 local M = {}
 
@@ -127,7 +128,7 @@ function M.make_calendar(server, user, slug, title)
     method = "MKCALENDAR", url = url, auth = { kind = "basic", username = user, password = server.users[user] },
     headers = { ["content-type"] = "application/xml; charset=utf-8" },
     body = '<?xml version="1.0" encoding="utf-8"?><C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop>'
-      .. "<D:displayname>" .. (title or slug) .. "</D:displayname></D:prop></D:set></C:mkcalendar>",
+      .. "<D:displayname>" .. xml.escape(title or slug) .. "</D:displayname></D:prop></D:set></C:mkcalendar>",
   })
   assert(answer.status == 201, ("MKCALENDAR %s: %d %s"):format(url, answer.status, answer.body))
   return url

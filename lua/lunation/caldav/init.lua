@@ -6,7 +6,11 @@ local object = require "lunation.caldav.object"
 local session = require "lunation.caldav.session"
 local sync = require "lunation.caldav.sync"
 
-local M = { color = collection.color, zone = collection.zone, read_only = collection.read_only }
+local M = {
+  color = collection.color, zone = collection.zone, read_only = collection.read_only,
+  ---The mapping of an event's iCalendar text.
+  event = require("lunation.ical.mapping").event,
+}
 
 ---@class caldav.Options
 ---@field provider string

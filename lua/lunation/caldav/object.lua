@@ -225,9 +225,12 @@ local function put(session, url, text, headers)
   return answer
 end
 
+-- How servers refuse to make an event in a calendar that is not there.
+local perhaps_gone = { [403] = true, [404] = true, [405] = true, [409] = true }
+
 -- A bare refusal of a PUT says little: the event may break a rule, or the calendar may be gone.
 local function explain(session, calendar_url, err)
-  if err.condition or err.upstream_status ~= 404 and err.upstream_status ~= 409 then return err end
+  if err.condition or not perhaps_gone[err.upstream_status] then return err end
   local _, gone = tag_of(session, calendar_url)
   if gone and gone.code == "not_found" then
     return session:name(errors.new("not_found", "The calendar is no longer on the server.", { details = { calendar = calendar_url } }))
