@@ -2,7 +2,7 @@
 
 ---Local times and instants by the IANA database of the system (RFC 9636). Instants are seconds since the Unix epoch, UTC;
 ---local times are `2025-03-09T02:30:00` or `2025-03-09` (its midnight). A zone is an IANA name, anything `resolve` takes, or
----nil for UTC. Works in the host and in stock Lua 5.4.
+---nil for UTC; behind a slash stands a POSIX TZ string as a zone of its own (`/CET-1CEST,M3.5.0,M10.5.0/3`). Works in the host and in stock Lua 5.4.
 ---@class lunation.tz
 local tz = {}
 
@@ -75,6 +75,12 @@ function tz.transitions(zone, from, to) end
 ---@return lunation.tz.Rule[]?
 ---@return lunation.tz.Error? err
 function tz.rules(zone, year) end
+
+---The rule of a zone for the years to come as a POSIX TZ string (`CET-1CEST,M3.5.0,M10.5.0/3`), nil if its file has none.
+---@param zone string?
+---@return string?
+---@return lunation.tz.Error? err
+function tz.posix(zone) end
 
 ---Forgets the zones read so far, so that a new tzdata is seen.
 function tz.reload() end
