@@ -284,13 +284,12 @@ end
 ---@return lunation.Response
 function Router:dispatch(req)
   local path = req.path
-  local entry, node, mount = self.exact[path], nil, nil
+  local entry = self.exact[path]
+  local node, mount, values
   if entry then
     node, mount = entry.node, entry.mount
   else
-    local values
     node, mount, values = find(self, path)
-    if values then req.segments = values end
   end
   local charge
   if self.limit then
@@ -308,7 +307,7 @@ function Router:dispatch(req)
   end
   if not entry then
     local route = node.methods[req.method]
-    local params, values = {}, req.segments
+    local params = {}
     for i, name in ipairs(route and route.names or {}) do params[name] = values[i] end
     req.params = params
   end
@@ -324,23 +323,23 @@ function Router:handler()
   return function(req) return self:dispatch(req) end
 end
 
+-- The server's own refusals know their status; a dialect's renderer may not know the code.
+local function refusal(mount, req, err)
+  local response = render(mount, req, errors.new(err.code, err.message))
+  return { status = err.status or response.status, headers = response.headers, body = response.body }
+end
+
 --- The listener's failure function: renders what a handler raised, and what was refused before one could run, in the
 --- shape of the mount. A client is told the request id and nothing of the cause.
 ---@return fun(req: lunation.Request, err: any, trace: string?): lunation.Response
 function Router:failure()
   return function(req, err, trace)
     local mount = mount_of(self, req.path) or ROOT
-    if trace == nil and type(err) == "table" then return self:refusal(mount, req, err) end
+    if trace == nil and type(err) == "table" then return refusal(mount, req, err) end
     local log = self.log or require("lunation.log").error
     log("a request failed", { request_id = req.id, method = req.method, path = req.path, error = tostring(err), trace = trace })
     return render(mount, req, errors.new("internal", "internal error; the request id is " .. req.id))
   end
-end
-
--- The server's own refusals know their status; a dialect's renderer may not know the code.
-function Router:refusal(mount, req, err)
-  local response = render(mount, req, errors.new(err.code, err.message))
-  return { status = err.status or response.status, headers = response.headers, body = response.body }
 end
 
 return router

@@ -58,6 +58,11 @@ bool http_is_value(unsigned char c)
 	return is(c, VALUE);
 }
 
+bool http_is_target(unsigned char c)
+{
+	return is(c, TARGET);
+}
+
 static unsigned char lower_of(unsigned char c)
 {
 	return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;

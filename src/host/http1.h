@@ -56,6 +56,7 @@ int http1_chunk(struct http1_chunks *c, const char *buf, size_t len, size_t *use
 /* True if the byte may stand in a header name (RFC 9110 section 5.6.2), in a value (5.5). */
 bool http_is_token(unsigned char c);
 bool http_is_value(unsigned char c);
+bool http_is_target(unsigned char c);
 bool http_name_is(const char *a, size_t len, const char *lower);
 /* True if the comma-separated list holds this token (lower case). */
 bool http_list_has(const char *list, size_t len, const char *lower);

@@ -1,53 +1,633 @@
-/* HTTP/2 */
+/* HTTP/2 on a connection (RFC 9113) over nghttp2: each stream an exchange, bounded in number, headers, bodies and resets. */
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "host/server.h"
-bool http2_start(struct conn *c)
+
+enum {
+	RESET_BURST = 200, /* streams a client may reset within RESET_SPAN */
+	RESET_SPAN = 10000,
+	NOTICE_TIME = 400,               /* between the first and the second GOAWAY of a drain */
+	UNWANTED_TIME = 2000,
+	BUFFERED_MAX = 16 * 1024 * 1024, /* request bodies of one connection */
+	WINDOW = 1024 * 1024,
+	BODY_FLOOR = 8,
+	STREAMS_KEPT = 256,
+};
+
+struct h2 {
+	nghttp2_session *session;
+	struct conn *conn;
+	struct h2_stream *streams;
+	struct h2_stream *ready, **ready_end; /* complete requests, dispatched when the input has been read */
+	unsigned count, resets, waiting;
+	uint64_t resets_since, drain_at, buffered;
+	bool sending, receiving, gone_away;
+};
+
+struct h2_stream {
+	struct h2_stream *prev, *next, *next_ready;
+	struct h2 *h2;
+	struct exchange *ex;
+	int32_t id;
+	int refused;
+	const char *reason;
+	bool queued, dispatched, remote_closed, ended;
+	uint64_t deadline; /* of the request's arrival; 0 once it is complete */
+	const char *body;  /* of the answer: the handler's string while it lasts, then ex->out */
+	size_t body_len, body_at;
+	struct bytes text;
+	struct http_head head;
+};
+
+static struct h2_stream *spare;
+static unsigned spares;
+
+static struct h2_stream *stream_new(struct h2 *h, int32_t id)
 {
-	(void)c;
-	return false;
+	struct h2_stream *s = spare;
+	struct bytes text = { 0 };
+	if (s) {
+		spare = s->next;
+		spares--;
+		text = s->text;
+	} else {
+		s = malloc(sizeof *s);
+		if (!s)
+			return NULL;
+	}
+	memset(s, 0, offsetof(struct h2_stream, head) + offsetof(struct http_head, fields));
+	s->text = text;
+	s->text.len = s->text.at = 0;
+	s->ex = exchange_new(h->conn, id);
+	if (!s->ex) {
+		free(s->text.data);
+		free(s);
+		return NULL;
+	}
+	s->ex->h2 = s;
+	s->h2 = h;
+	s->id = id;
+	s->deadline = server_now() + h->conn->listener->limits.head_time;
+	s->next = h->streams;
+	if (s->next)
+		s->next->prev = s;
+	h->streams = s;
+	h->count++;
+	h->conn->deadline = 0;
+	return s;
 }
-bool http2_input(struct conn *c, const char *data, size_t len)
+
+static void stream_free(struct h2_stream *s)
 {
-	(void)c;
-	(void)data;
-	(void)len;
-	return false;
+	struct h2 *h = s->h2;
+	if (s->queued) {
+		struct h2_stream **at = &h->ready;
+		while (*at != s)
+			at = &(*at)->next_ready;
+		*at = s->next_ready;
+		if (h->ready_end == &s->next_ready)
+			h->ready_end = at;
+	}
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		h->streams = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	if (--h->count == 0)
+		h->conn->deadline = server_now() + h->conn->listener->limits.idle_time;
+	if (spares < STREAMS_KEPT && s->text.cap <= 16 * 1024) {
+		s->next = spare;
+		spare = s;
+		spares++;
+		return;
+	}
+	free(s->text.data);
+	free(s);
 }
-void http2_answer(struct exchange *ex, struct answer *a)
+
+/* The stream is over, by its normal end or because somebody broke it off. */
+static void stream_over(struct h2_stream *s)
 {
-	(void)ex;
-	(void)a;
+	struct exchange *ex = s->ex;
+	if (s->h2->buffered >= ex->body.len)
+		s->h2->buffered -= ex->body.len;
+	if (ex->writer_waits)
+		s->h2->waiting--;
+	ex->h2 = NULL;
+	stream_free(s);
+	exchange_gone(ex);
 }
-bool http2_write(struct exchange *ex, const char *data, size_t len)
+
+static void refuse(struct h2_stream *s, int status, const char *reason)
 {
-	(void)ex;
-	(void)data;
-	(void)len;
+	if (!s->refused) {
+		s->refused = status;
+		s->reason = reason;
+	}
+}
+
+static void queue(struct h2_stream *s)
+{
+	struct h2 *h = s->h2;
+	if (s->queued || s->dispatched)
+		return;
+	s->queued = true;
+	s->deadline = 0;
+	s->next_ready = NULL;
+	*h->ready_end = s;
+	h->ready_end = &s->next_ready;
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ud)
+{
+	struct h2 *h = ud;
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	struct h2_stream *s = stream_new(h, frame->hd.stream_id);
+	if (!s)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
+	return 0;
+}
+
+static bool add_text(struct h2_stream *s, const uint8_t *data, size_t len, struct http_span *span)
+{
+	if (!bytes_append(&s->text, data, len))
+		return false;
+	*span = (struct http_span){ (uint32_t)(s->text.len - len), (uint32_t)len };
 	return true;
 }
-void http2_end(struct exchange *ex, bool complete)
+
+static bool take_header(struct h2_stream *s, const uint8_t *name, size_t name_len, const uint8_t *value, size_t value_len)
 {
-	(void)ex;
-	(void)complete;
+	struct http_head *head = &s->head;
+	if (name[0] == ':') {
+		switch (name[name_len - 1]) {
+		case 'd':
+			return add_text(s, value, value_len, &head->method);
+		case 'h':
+			return add_text(s, value, value_len, &head->target);
+		case 'y':
+			return add_text(s, value, value_len, &head->host);
+		}
+		return true;
+	}
+	struct http_field *f = &head->fields[head->nfields++];
+	if (!add_text(s, name, name_len, &f->name) || !add_text(s, value, value_len, &f->value))
+		return false;
+	const char *n = (const char *)name;
+	if (name_len == 4 && memcmp(n, "host", 4) == 0 && !head->host.len)
+		head->host = f->value;
+	else if (name_len == 6 && memcmp(n, "expect", 6) == 0)
+		head->expect_continue = http_name_is((const char *)value, value_len, "100-continue");
+	else if (name_len == 14 && memcmp(n, "content-length", 14) == 0) {
+		head->has_length = true;
+		for (size_t i = 0; i < value_len && i < 18; i++)
+			head->content_length = head->content_length * 10 + (uint64_t)(value[i] - '0');
+	}
+	return true;
 }
-void http2_drain(struct conn *c)
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+		     const uint8_t *value, size_t value_len, uint8_t flags, void *ud)
 {
-	(void)c;
+	struct h2 *h = ud;
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	const struct limits *limits = &h->conn->listener->limits;
+	(void)flags;
+	if (!s || frame->headers.cat != NGHTTP2_HCAT_REQUEST || s->refused)
+		return 0; /* trailers say nothing to us */
+	unsigned most = limits->headers < HTTP_MAX_FIELDS ? limits->headers : HTTP_MAX_FIELDS;
+	if (s->text.len + name_len + value_len > limits->header)
+		refuse(s, 431, "the request header is too large");
+	else if (name[0] != ':' && s->head.nfields >= most)
+		refuse(s, 431, "too many header fields");
+	else if (!take_header(s, name, name_len, value, value_len))
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	return 0;
 }
-void http2_free(struct conn *c)
+
+static void headers_complete(struct h2 *h, struct h2_stream *s)
 {
-	(void)c;
+	const struct limits *limits = &h->conn->listener->limits;
+	const char *target = s->text.data + s->head.target.at;
+	for (size_t i = 0; i < s->head.target.len; i++)
+		if (!http_is_target((unsigned char)target[i]))
+			refuse(s, 400, "malformed request target");
+	if (s->head.content_length > limits->body)
+		refuse(s, 413, "the request body is too large");
+	if (s->refused || s->remote_closed) {
+		queue(s);
+		return;
+	}
+	s->deadline = server_now() + limits->body_time;
+	if (s->head.expect_continue) {
+		nghttp2_nv status = { (uint8_t *)":status", (uint8_t *)"100", 7, 3, NGHTTP2_NV_FLAG_NONE };
+		nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, &status, 1, NULL);
+	}
 }
+
+/* Streams opened only to be reset cost us more than the client (CVE-2023-44487). */
+static int count_reset(struct h2 *h)
+{
+	uint64_t now = server_now();
+	if (now - h->resets_since > RESET_SPAN) {
+		h->resets_since = now;
+		h->resets = 0;
+	}
+	if (++h->resets <= RESET_BURST)
+		return 0;
+	nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+	h->conn->close_after = true;
+	return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ud)
+{
+	struct h2 *h = ud;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		return count_reset(h);
+	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+		return 0;
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	if (!s)
+		return 0;
+	if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+		s->remote_closed = true;
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		headers_complete(h, s);
+	else if (s->remote_closed)
+		queue(s);
+	return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *ud)
+{
+	struct h2 *h = ud;
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	(void)flags;
+	if (!s || s->queued || s->dispatched)
+		return 0;
+	if (s->ex->body.len + len > h->conn->listener->limits.body)
+		refuse(s, 413, "the request body is too large");
+	else if (h->buffered + len > BUFFERED_MAX || !bytes_append(&s->ex->body, data, len))
+		refuse(s, 503, "too much is being sent at once");
+	if (s->refused) {
+		queue(s);
+		return 0;
+	}
+	h->buffered += len;
+	s->deadline += len / BODY_FLOOR;
+	return 0;
+}
+
+static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *ud)
+{
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	(void)error;
+	(void)ud;
+	if (s) {
+		nghttp2_session_set_stream_user_data(session, id, NULL);
+		stream_over(s);
+	}
+	return 0;
+}
+
+/* An answer that was complete before its request was: the rest is not wanted (RFC 9113 section 8.1). Clients that would
+ * lose the answer over a reset at once get a moment to stop by themselves. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ud)
+{
+	(void)ud;
+	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
+	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		return 0;
+	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	if (s && !s->remote_closed)
+		s->deadline = server_now() + UNWANTED_TIME;
+	return 0;
+}
+
+static const nghttp2_session_callbacks *callbacks(void)
+{
+	static nghttp2_session_callbacks *all;
+	if (all || nghttp2_session_callbacks_new(&all) != 0)
+		return all;
+	nghttp2_session_callbacks_set_on_begin_headers_callback(all, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(all, on_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(all, on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(all, on_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(all, on_sent);
+	return all;
+}
+
+bool http2_start(struct conn *c)
+{
+	const struct limits *limits = &c->listener->limits;
+	const nghttp2_settings_entry settings[] = {
+		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams },
+		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header },
+		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
+		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 0 },
+	};
+	nghttp2_option *options = NULL;
+	struct h2 *h = calloc(1, sizeof *h);
+	if (!h || !callbacks() || nghttp2_option_new(&options) != 0)
+		goto failed;
+	nghttp2_option_set_no_closed_streams(options, 1);
+	if (nghttp2_session_server_new2(&h->session, callbacks(), h, options) != 0)
+		goto failed;
+	nghttp2_option_del(options);
+	h->conn = c;
+	h->ready_end = &h->ready;
+	c->h2 = h;
+	nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
+	nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, WINDOW);
+	c->phase = PHASE_WORK;
+	http2_send(c);
+	return true;
+failed:
+	nghttp2_option_del(options);
+	free(h);
+	return false;
+}
+
+/* What is left of a handler's string when it could not be sent at once is kept. */
+static bool own_body(struct h2_stream *s)
+{
+	size_t left = s->body_len - s->body_at;
+	if (!bytes_append(&s->ex->out, s->body + s->body_at, left))
+		return false;
+	s->body = NULL;
+	return true;
+}
+
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t room, uint32_t *flags,
+			 nghttp2_data_source *source, void *ud)
+{
+	struct h2_stream *s = source->ptr;
+	struct bytes *out = &s->ex->out;
+	size_t n;
+	(void)session;
+	(void)id;
+	(void)ud;
+	if (s->body) {
+		n = s->body_len - s->body_at < room ? s->body_len - s->body_at : room;
+		memcpy(buf, s->body + s->body_at, n);
+		s->body_at += n;
+		if (s->body_at == s->body_len)
+			*flags |= NGHTTP2_DATA_FLAG_EOF;
+		return (ssize_t)n;
+	}
+	n = out->len - out->at < room ? out->len - out->at : room;
+	if (n == 0 && !s->ended)
+		return NGHTTP2_ERR_DEFERRED;
+	if (n) {
+		memcpy(buf, out->data + out->at, n);
+		bytes_consume(out, n);
+	}
+	if (s->ended && out->len == out->at)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)n;
+}
+
+/* Streamed bodies whose client has taken enough go on. One may end its stream, so the list is begun anew after each. */
+static void give_room(struct h2 *h)
+{
+	struct h2_stream *s = h->waiting ? h->streams : NULL;
+	while (s) {
+		struct exchange *ex = s->ex;
+		if (ex->writer_waits && ex->out.len - ex->out.at <= CONN_LOW_WATER) {
+			h->waiting--;
+			exchange_room(ex);
+			s = h->waiting ? h->streams : NULL;
+			continue;
+		}
+		s = s->next;
+	}
+}
+
 void http2_send(struct conn *c)
 {
-	(void)c;
+	struct h2 *h = c->h2;
+	if (!h || h->sending || h->receiving)
+		return;
+	h->sending = true;
+	while (conn_pending(c) <= CONN_HIGH_WATER && !c->failed) {
+		const uint8_t *data;
+		ssize_t n = nghttp2_session_mem_send(h->session, &data);
+		if (n < 0)
+			c->failed = true;
+		if (n <= 0)
+			break;
+		conn_write(c, data, (size_t)n);
+	}
+	h->sending = false;
+	if (h->gone_away && h->count == 0)
+		c->close_after = true;
+	if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
+		c->close_after = true;
+	if (h->waiting && !c->failed && !c->closed) {
+		bool was_busy = c->busy;
+		c->busy = true; /* whoever called settles the connection */
+		give_room(h);
+		c->busy = was_busy;
+	}
 }
+
+static void dispatch_ready(struct h2 *h)
+{
+	struct conn *c = h->conn;
+	while (h->ready && !c->failed && !c->closed) {
+		struct h2_stream *s = h->ready;
+		h->ready = s->next_ready;
+		if (!h->ready)
+			h->ready_end = &h->ready;
+		s->queued = false;
+		s->dispatched = true;
+		c->requests++;
+		h->buffered -= s->ex->body.len;
+		s->ex->keep_alive = true;
+		s->head.size = s->text.len;
+		if (s->refused)
+			exchange_refuse(s->ex, s->text.data ? s->text.data : "", &s->head, s->refused, s->reason);
+		else
+			exchange_dispatch(s->ex, s->text.data, &s->head);
+	}
+}
+
+bool http2_input(struct conn *c, const char *data, size_t len)
+{
+	struct h2 *h = c->h2;
+	bool was_busy = c->busy;
+	c->busy = true;
+	h->receiving = true;
+	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)data, len);
+	h->receiving = false;
+	dispatch_ready(h);
+	http2_send(c);
+	c->busy = was_busy;
+	return n >= 0;
+}
+
+static size_t fill_fields(const struct exchange *ex, const struct answer *a, nghttp2_nv *nv, char *numbers)
+{
+	size_t n = 0, id_len = strlen(ex->id), date_len;
+	const char *date = server_date(&date_len);
+	uint8_t plain = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+	char *status = numbers, *length = numbers + 4;
+	status[0] = (char)('0' + a->status / 100);
+	status[1] = (char)('0' + a->status / 10 % 10);
+	status[2] = (char)('0' + a->status % 10);
+	nv[n++] = (nghttp2_nv){ (uint8_t *)":status", (uint8_t *)status, 7, 3, plain };
+	for (unsigned i = 0; i < a->nfields; i++) {
+		const struct answer_field *f = &a->fields[i];
+		nv[n++] = (nghttp2_nv){ (uint8_t *)f->name, (uint8_t *)f->value, f->name_len, f->value_len, 0 };
+	}
+	if (!a->has_date)
+		nv[n++] = (nghttp2_nv){ (uint8_t *)"date", (uint8_t *)date, 4, date_len, plain };
+	nv[n++] = (nghttp2_nv){ (uint8_t *)"x-request-id", (uint8_t *)ex->id, 12, id_len,
+				plain | NGHTTP2_NV_FLAG_NO_INDEX };
+	if (!a->stream && a->status != 204 && a->status != 304) {
+		char *end = length + 20, *at = end;
+		uint64_t left = a->body_len;
+		do
+			*--at = (char)('0' + left % 10);
+		while (left /= 10);
+		nv[n++] = (nghttp2_nv){ (uint8_t *)"content-length", (uint8_t *)at, 14, (size_t)(end - at), plain };
+	}
+	return n;
+}
+
+void http2_answer(struct exchange *ex, struct answer *a)
+{
+	struct h2_stream *s = ex->h2;
+	struct h2 *h = s->h2;
+	struct conn *c = h->conn;
+	nghttp2_nv nv[ANSWER_FIELDS + 4];
+	char numbers[32];
+	nghttp2_data_provider provider = { .source = { .ptr = s }, .read_callback = read_body };
+	int32_t id = s->id;
+	size_t n = fill_fields(ex, a, nv, numbers);
+	bool body = !ex->head_only && (a->stream || a->body_len);
+	if (a->stream) {
+		s->body = NULL;
+	} else {
+		s->body = a->body;
+		s->body_len = a->body_len;
+		ex->sent = body ? a->body_len : 0;
+	}
+	if (nghttp2_submit_response(h->session, id, nv, n, body ? &provider : NULL) != 0)
+		nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
+	http2_send(c);
+	/* The stream may have ended in that; what it could not take of the handler's string is copied. */
+	s = nghttp2_session_get_stream_user_data(h->session, id);
+	if (s && body && s->body && s->body_at < s->body_len) {
+		s->ended = true;
+		if (!own_body(s))
+			c->failed = true;
+	}
+	if (!c->busy)
+		conn_settle(c);
+}
+
+bool http2_write(struct exchange *ex, const char *data, size_t len)
+{
+	struct h2_stream *s = ex->h2;
+	struct conn *c = s->h2->conn;
+	if (!bytes_append(&ex->out, data, len)) {
+		c->failed = true;
+		return true;
+	}
+	nghttp2_session_resume_data(s->h2->session, s->id);
+	http2_send(c);
+	conn_flush_soon(c);
+	if (ex->out.len - ex->out.at <= CONN_HIGH_WATER)
+		return true;
+	s->h2->waiting++;
+	return false;
+}
+
+void http2_end(struct exchange *ex, bool complete)
+{
+	struct h2_stream *s = ex->h2;
+	struct h2 *h = s->h2;
+	struct conn *c = h->conn;
+	s->ended = true;
+	if (complete)
+		nghttp2_session_resume_data(h->session, s->id);
+	else
+		nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+	http2_send(c);
+	if (!c->busy)
+		conn_settle(c);
+}
+
+/* First a notice that more streams would be in vain, then, when those on their way have come, the end (section 6.8). */
+void http2_drain(struct conn *c)
+{
+	nghttp2_submit_shutdown_notice(c->h2->session);
+	c->h2->drain_at = server_now() + NOTICE_TIME;
+	http2_send(c);
+}
+
+static void go_away(struct h2 *h)
+{
+	if (h->gone_away)
+		return;
+	h->gone_away = true;
+	nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session),
+			      NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static void stream_late(struct h2_stream *s)
+{
+	s->deadline = 0;
+	if (s->dispatched) {
+		nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+		return;
+	}
+	refuse(s, 408, "the request did not arrive in time");
+	queue(s);
+}
+
 void http2_sweep(struct conn *c, uint64_t now)
 {
-	(void)c;
-	(void)now;
+	struct h2 *h = c->h2;
+	if ((h->drain_at && now >= h->drain_at) || (c->deadline && now >= c->deadline))
+		go_away(h);
+	bool again = true;
+	c->busy = true;
+	while (again) {
+		again = false;
+		for (struct h2_stream *s = h->streams; s && !again; s = s->next) {
+			if (s->deadline && now >= s->deadline)
+				stream_late(s);
+			/* ending a task may end other streams with it */
+			again = s->dispatched && exchange_sweep(s->ex, now);
+		}
+	}
+	dispatch_ready(h);
+	http2_send(c);
+	c->busy = false;
 }
+
 bool http2_idle(const struct conn *c)
 {
-	(void)c;
-	return false;
+	return c->h2->count == 0;
+}
+
+void http2_free(struct conn *c)
+{
+	struct h2 *h = c->h2;
+	if (!h)
+		return;
+	c->h2 = NULL;
+	while (h->streams)
+		stream_over(h->streams);
+	nghttp2_session_del(h->session);
+	free(h);
 }

@@ -80,6 +80,7 @@ struct exchange {
 	engine *engine;
 	task_ticket task; /* while `running` */
 	int32_t stream;   /* HTTP/2; 0 on HTTP/1 */
+	struct h2_stream *h2;
 	bool running, answered, streaming, head_only, keep_alive, chunked, accepts_gzip, failing, late, ended;
 	unsigned turn; /* counts its tasks: handler, failure handler, streamed body */
 	uint8_t minor;
