@@ -197,10 +197,13 @@ local function posix_of(list, seconds)
   return posix_name(now) .. posix_offset(now.offset)
 end
 
--- Whether a definition and an IANA zone agree through the year of a local time.
+-- Whether a definition and an IANA zone agree through the year of a local time. A definition that has no change in that year
+-- (cut short, frozen in another year) says nothing against the name.
 local function agrees(list, zone, seconds)
-  if #list == 0 then return true end
   local year = value.civil(seconds // 86400)
+  local says = false
+  for _, o in ipairs(list) do says = says or onset(o, year) ~= nil end
+  if not says then return true end
   for month = 1, 12 do
     for _, day in ipairs { 1, 15 } do
       local at = value.days(year, month, day) * 86400 + 43200
@@ -353,15 +356,15 @@ local function build(zone, id, first, last)
   end
   -- What held before the first change listed.
   local base, abbreviation, dst = tz.offset(year_start(first) - 86400, zone)
-  if not onset_first or base ~= onset_first.offset or steady > first then
-    local start = onset_first and value.from_seconds(year_start(first) - 2 * 86400) or "1970-01-01T00:00:00"
+  if not onset_first or tonumber(onset_first.start:sub(1, 4)) > first then
+    local start = onset_first and value.from_seconds(year_start(first)) or "1970-01-01T00:00:00"
     table.insert(order, 1, { dst = dst, before = base, offset = base, abbreviation = abbreviation, start = start })
   end
   for _, o in ipairs(order) do node.components[#node.components + 1] = observance(o) end
   return node
 end
 
-local built = {}
+local built, built_count = {}, 0
 
 ---The VTIMEZONE of a zone from the system's tzdata, right from the year of the earliest use on.
 ---@param zone string IANA name
@@ -372,7 +375,11 @@ function M.definition(zone, earliest, id)
   local this_year = tonumber(os.date("!%Y"))
   local first = math.max(1900, math.min((earliest and tonumber(earliest:sub(1, 4)) or this_year), this_year) - 1)
   local key = ("%s\0%s\0%d\0%d"):format(zone, id or zone, first, this_year)
-  if built[key] == nil then built[key] = build(zone, id or zone, first, this_year + 1) or false end
+  if built[key] == nil then
+    -- Zones by years are many; what is kept of them is bounded.
+    if built_count >= 500 then built, built_count = {}, 0 end
+    built[key], built_count = build(zone, id or zone, first, this_year + 1) or false, built_count + 1
+  end
   return built[key] and component.copy(built[key]) or nil
 end
 

@@ -1,0 +1,111 @@
+-- lunation.ical: iCalendar (RFC 5545, 6868, 7265, 7529, 7986, 9074) as trees, and as canonical events (JSCalendar, RFC 8984).
+local component = require "lunation.ical.component"
+local mapping = require "lunation.ical.mapping"
+local series = require "lunation.ical.series"
+local tree = require "lunation.ical.tree"
+local write = require "lunation.ical.write"
+
+local M = {}
+
+local plain = { __tostring = function(e)
+  if e.line then return ("line %d: %s"):format(e.line, e.message) end
+  return e.message
+end }
+
+local function failure(err)
+  if getmetatable(err) ~= nil and getmetatable(err) ~= plain and err.code and not err.line then return err end
+  return setmetatable({
+    code = err.code or "invalid_request", message = err.message, line = err.line, column = err.column, field = err.field, part = "iCalendar",
+  }, plain)
+end
+
+---Text to a tree, in one pass. Lenient unless `strict`: what is wrong comes back as warnings, and no line is lost.
+---@param text string
+---@param options lunation.ical.ParseOptions?
+---@return lunation.ical.Component? tree
+---@return table warnings_or_error
+function M.parse(text, options)
+  local root, second = tree.parse(text, options)
+  if not root then return nil, failure(second) end
+  return root, second
+end
+
+---@param node lunation.ical.Component
+---@return string text CRLF, folded at 75 octets
+function M.serialize(node)
+  return tree.serialize(node)
+end
+
+M.escape = tree.escape
+M.unescape = tree.unescape
+M.split = tree.split
+
+local function as_tree(source, options)
+  if type(source) == "table" then return source, {} end
+  return tree.parse(source, {
+    strict = options and options.strict, max = options and options.max, depth = options and options.depth,
+    properties = options and options.properties, positions = true,
+  })
+end
+
+---The events of a text as canonical events: masters with their overrides merged by UID, overrides without master as events of
+---their own. An event that cannot be read is left out with a warning, or is the error where `strict` is set.
+---@param source string|lunation.ical.Component
+---@param options {strict: boolean?, mapping: lunation.Mapping?, max: integer?}?
+---@return table[]? events
+---@return table warnings_or_error
+function M.events(source, options)
+  local root, warnings = as_tree(source, options)
+  if not root then return nil, failure(warnings) end
+  local m = options and options.mapping or mapping
+  local context = series.context(root, warnings)
+  local events = {}
+  for _, group in ipairs(series.collect(root)) do
+    local found, problem = series.events(m, group, context)
+    if problem then
+      local message = ("event %s: %s"):format(group.uid, problem.message)
+      local err = failure { message = message, line = problem.line, field = problem.field }
+      if options and options.strict then return nil, err end
+      err.skipped = true
+      warnings[#warnings + 1] = err
+    end
+    for _, event in ipairs(found) do events[#events + 1] = event end
+  end
+  return events, warnings
+end
+
+---Canonical events to one text, with the VTIMEZONEs that it needs.
+---@param events table[]
+---@param options {now: integer?, prodid: string?, method: string?, name: string?, mapping: lunation.Mapping?}?
+---@return string? text
+---@return table? err
+function M.from_events(events, options)
+  local root, err = write.tree(options and options.mapping or mapping, events, options)
+  if not root then return nil, failure(err) end
+  return tree.serialize(root)
+end
+
+---Changes one event of a tree and touches nothing else: properties of fields that are equal before and after stay as they are.
+---@param root lunation.ical.Component stays as it is
+---@param before table canonical event, as events() gave it
+---@param after table canonical event
+---@param options {now: integer?, mapping: lunation.Mapping?}?
+---@return lunation.ical.Component? root a changed copy
+---@return table? err
+function M.patch(root, before, after, options)
+  local changed, err = write.patch(options and options.mapping or mapping, root, before, after, options)
+  if not changed then return nil, failure(err) end
+  return changed
+end
+
+---@param source string|lunation.ical.Component
+---@return string? uid of the first event
+function M.uid(source)
+  local root = as_tree(source)
+  local group = root and series.collect(root)[1]
+  return group and group.uid
+end
+
+M.component = component
+
+return M

@@ -1,0 +1,390 @@
+-- Canonical events into iCalendar trees. A change is a patch on the stored tree: only the properties of fields that differ are
+-- touched, in the master, in its overrides, among its exceptions; everything else stays as the last writer left it.
+local component = require "lunation.ical.component"
+local instance = require "lunation.model.instance"
+local mapping = require "lunation.mapping"
+local null = require "lunation.null"
+local recurrence = require "lunation.ical.recurrence"
+local series = require "lunation.ical.series"
+local time = require "lunation.ical.time"
+local tree = require "lunation.ical.tree"
+local value = require "lunation.ical.value"
+local zone = require "lunation.ical.zone"
+
+local M = {}
+
+M.PRODID = "-//lunation//lunation//EN"
+
+-- --- one component ---
+
+local function stamp_of(options, event)
+  local updated = event.updated and value.parse_utc(event.updated)
+  if updated then return value.format_time(updated:sub(1, 19), "utc") end
+  return value.format_time(value.from_seconds(options.now or os.time()), "utc")
+end
+
+-- Writes what differs into a component and, where anything did, when that was.
+local function write_node(job, node, before, after)
+  local context = job.context
+  context.canonical, context.memo = after, {}
+  context.fresh = before == nil
+  local changed, err = job.mapping:write(node, after, before, context)
+  if changed == nil then return nil, err end
+  if changed then
+    job.changed = true
+    local said = before and mapping.equal(before.updated, after.updated) and {} or after
+    local stamp = stamp_of(job.options, said)
+    component.set(node, "DTSTAMP", stamp)
+    if before and not job.fresh then component.set(node, "LAST-MODIFIED", stamp) end
+  end
+  context.memo = {}
+  return true
+end
+
+-- Fields that change with every edit of the series say nothing about an override that they did not touch.
+local function settle(before, after, patch)
+  for _, field in ipairs { "updated", "sequence" } do
+    if patch[field] == nil then after[field] = before[field] end
+  end
+end
+
+-- --- overrides ---
+
+local function flat(event, key)
+  local full = instance.flatten(event, key)
+  if full then full.recurrenceId, full.recurrenceIdTimeZone = nil, nil end
+  return full
+end
+
+local function plain_patch(patch)
+  local fields = {}
+  for field, v in pairs(patch) do
+    if v ~= nil and not (field == "excluded" and v == false) then fields[#fields + 1] = field end
+  end
+  return #fields == 0, #fields == 1 and fields[1] == "duration" and patch.duration ~= null
+end
+
+-- A new override: what the master is, with all that this program does not know, made the instance.
+local function new_override(job, master, after, key)
+  local node = component.copy(master)
+  for _, name in ipairs { "RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID" } do component.remove(node, name) end
+  local id = component.property("RECURRENCE-ID", "")
+  job.context.canonical = after
+  time.set_key(id, key, after, job.context, component.find(master, "DTSTART"))
+  local _, at = component.find(node, "UID")
+  table.insert(node.properties, (at or 0) + 1, id)
+  local done, err = write_node(job, node, instance.base(after, after.start), flat(after, key))
+  if not done then return nil, err end
+  if not job.fresh then component.set(node, "DTSTAMP", stamp_of(job.options, {})) end
+  job.changed = true
+  return node
+end
+
+local function remove_nodes(parent, gone)
+  local kept = {}
+  for _, node in ipairs(parent.components) do
+    if not gone[node] then kept[#kept + 1] = node end
+  end
+  parent.components = kept
+end
+
+-- Where the series moves, an override that stands at the moved place is the same one: its component goes with it.
+local function follow_shift(before, after, nodes)
+  local shift = value.seconds(after.start) - value.seconds(before.start)
+  local moved = {}
+  if shift == 0 then return nodes, moved end
+  local old, new = before.recurrenceOverrides or {}, after.recurrenceOverrides or {}
+  local result = {}
+  for key, found in pairs(nodes) do
+    local target = value.shift(key, shift)
+    if target and new[target] and not (new[key] and not old[target]) then
+      result[target], moved[target] = found, key
+    else
+      result[key] = found
+    end
+  end
+  return result, moved
+end
+
+local function sorted_keys(...)
+  local set, keys = {}, {}
+  for _, t in ipairs { ... } do
+    for key in pairs(t) do
+      if not set[key] then
+        set[key] = true
+        keys[#keys + 1] = key
+      end
+    end
+  end
+  table.sort(keys)
+  return keys
+end
+
+---Writes the overrides and exceptions of a series.
+---@param job table {mapping, context, options}
+---@param group table series of the stored tree
+---@param master lunation.ical.Component as it is written already
+---@param before table|nil canonical
+---@param after table canonical
+local function write_overrides(job, group, master, before, after)
+  local context = job.context
+  local old, new = before and before.recurrenceOverrides or {}, after.recurrenceOverrides or {}
+  local base = before or after
+  context.canonical = base
+  local stored = series.by_key(group.overrides, base, context)
+  local nodes, moved = stored, {}
+  local retype = before and (before.timeZone ~= after.timeZone or (before.showWithoutTime or false) ~= (after.showWithoutTime or false))
+  if before then nodes, moved = follow_shift(before, after, stored) end
+
+  local gone_exdates, gone_rdates, gone_nodes = {}, {}, {}
+  local exdates, rdates = {}, {}
+  for _, key in ipairs(sorted_keys(old, new, nodes)) do
+    local was, is = old[moved[key] or key], new[key]
+    local found = nodes[key]
+    local was_excluded, is_excluded = was and was.excluded == true, is and is.excluded == true
+    if is_excluded then
+      if found then
+        for _, node in ipairs(found.all) do gone_nodes[node] = true end
+      end
+      if not was_excluded or retype or moved[key] then exdates[#exdates + 1] = key end
+    elseif found and is and (was ~= nil or not before) and not was_excluded then
+      local before_full, after_full = flat(before, moved[key] or key), flat(after, key)
+      settle(before_full, after_full, is)
+      if moved[key] or retype then
+        local id = component.find(found.node, "RECURRENCE-ID")
+        context.canonical = after
+        time.set_key(id, key, after, context, component.find(master, "DTSTART"))
+        job.changed = true
+      end
+      local done, err = write_node(job, found.node, before_full, after_full)
+      if not done then return nil, err end
+    elseif is then
+      if found then
+        -- The tree has an override that the caller did not know, or one that was excluded too: it is written over.
+        for _, node in ipairs(found.all) do gone_nodes[node] = true end
+      end
+      local same = was ~= nil and not was_excluded and mapping.equal(was, is) and not retype
+      local empty, only_duration = plain_patch(is)
+      local generated = nil
+      local function given() -- asked only where the answer matters: it takes an expansion
+        if generated == nil then generated = recurrence.generates(after, key) end
+        return generated
+      end
+      if not same or not before then
+        if not empty and not (only_duration and not given()) then
+          local node, err = new_override(job, master, after, key)
+          if not node then return nil, err end
+          group.parent.components[#group.parent.components + 1] = node
+          if was == nil and not given() then rdates[#rdates + 1] = { key = key } end
+        elseif not given() then
+          if was ~= nil and not was_excluded then gone_rdates[key] = true end
+          rdates[#rdates + 1] = { key = key, duration = is.duration }
+        end
+      end
+    elseif found and was ~= nil then
+      for _, node in ipairs(found.all) do gone_nodes[node] = true end
+    end
+    if was_excluded and (not is_excluded or retype) then gone_exdates[key] = true end
+    if was and not was_excluded and (is == nil or is_excluded) then gone_rdates[key] = true end
+  end
+  for target, key in pairs(moved) do
+    if old[key] and old[key].excluded and not (new[target] or {}).excluded then gone_exdates[key] = true end
+  end
+  if before and before.start ~= after.start then
+    -- Exceptions of the old times that the new series no longer names.
+    for key, patch in pairs(old) do
+      if not new[key] then
+        if patch.excluded then gone_exdates[key] = true else gone_rdates[key] = true end
+      end
+    end
+  end
+  if retype then
+    for key, patch in pairs(old) do
+      if patch.excluded then gone_exdates[key] = true else gone_rdates[key] = true end
+      local still = new[key]
+      if still and not still.excluded and not nodes[key] and plain_patch(still) and not recurrence.generates(after, key) then
+        local listed = false
+        for _, r in ipairs(rdates) do listed = listed or r.key == key end
+        if not listed then rdates[#rdates + 1] = { key = key, duration = still.duration } end
+      end
+    end
+  end
+
+  context.canonical = base
+  if next(gone_exdates) then
+    recurrence.remove_dates(master, "EXDATE", gone_exdates, base, context)
+    job.changed = true
+  end
+  if next(gone_rdates) then
+    recurrence.remove_dates(master, "RDATE", gone_rdates, base, context)
+    job.changed = true
+  end
+  context.canonical = after
+  for _, key in ipairs(exdates) do
+    recurrence.add_date(master, "EXDATE", key, nil, after, context)
+    job.changed = true
+  end
+  for _, r in ipairs(rdates) do
+    recurrence.add_date(master, "RDATE", r.key, r.duration, after, context)
+    job.changed = true
+  end
+  if next(gone_nodes) then
+    remove_nodes(group.parent, gone_nodes)
+    job.changed = true
+  end
+  return true
+end
+
+-- --- zones ---
+
+-- Every TZID of the events gets a definition where it has none (RFC 5545 section 3.6.5).
+local function define_zones(root, job)
+  local calendar = root.name == "VCALENDAR" and root
+  if not calendar then
+    for _, child in ipairs(root.components) do calendar = calendar or (child.name == "VCALENDAR" and child) end
+  end
+  if not calendar then return end
+  local defined, wanted, order = {}, {}, {}
+  for _, node in ipairs(component.children(calendar, "VTIMEZONE")) do
+    defined[component.value(node, "TZID") or ""] = true
+  end
+  for _, node in ipairs(calendar.components) do
+    if node.name == "VEVENT" then
+      for _, p in ipairs(node.properties) do
+        local id = component.param(p, "TZID")
+        local at = id and not defined[id] and value.parse_time((p.value:gsub("[,/].*", "")))
+        if at then
+          if not wanted[id] then order[#order + 1] = id end
+          if not wanted[id] or at < wanted[id] then wanted[id] = at end
+        end
+      end
+    end
+  end
+  local made = {}
+  for _, id in ipairs(order) do
+    local node
+    for _, definition in pairs(job.zones or {}) do
+      if definition.tzid == id and definition.ics then
+        node = tree.parse(definition.ics)
+        if node and node.name ~= "VTIMEZONE" then node = nil end
+      end
+    end
+    local name = not node and zone.canonical(id)
+    node = node or (name and zone.definition(name, wanted[id], id))
+    made[#made + 1] = node or nil
+  end
+  if #made == 0 then return end
+  local at = 1
+  while calendar.components[at] and calendar.components[at].name == "VTIMEZONE" do at = at + 1 end
+  for i, node in ipairs(made) do table.insert(calendar.components, at + i - 1, node) end
+end
+
+-- --- whole texts ---
+
+local function new_job(m, root, options, event)
+  return { mapping = m, context = series.context(root), options = options or {}, zones = event["lunation:zones"], changed = false }
+end
+
+local function add_event(m, root, event, options)
+  local job = new_job(m, root, options, event)
+  job.fresh = true
+  local node = component.new("VEVENT")
+  root.components[#root.components + 1] = node
+  node.properties[1] = component.property("DTSTAMP", stamp_of(job.options, event))
+  if event.uid then table.insert(node.properties, 1, component.property("UID", tree.escape(event.uid))) end
+  if event.recurrenceId then
+    local id = component.property("RECURRENCE-ID", "")
+    job.context.canonical = event
+    local like = { timeZone = event.recurrenceIdTimeZone or event.timeZone, showWithoutTime = event.showWithoutTime }
+    time.set_key(id, event.recurrenceId, like, job.context)
+    table.insert(node.properties, 2, id)
+  end
+  local done, err = write_node(job, node, nil, event)
+  if not done then return nil, err end
+  local group = { uid = event.uid, masters = { node }, overrides = {}, parent = root }
+  done, err = write_overrides(job, group, node, nil, event)
+  if not done then return nil, err end
+  define_zones(root, job)
+  return true
+end
+
+---A new VCALENDAR.
+---@param options {prodid: string?, method: string?, name: string?}?
+---@return lunation.ical.Component
+function M.calendar(options)
+  local root = component.new("VCALENDAR")
+  local function add(name, text) root.properties[#root.properties + 1] = component.property(name, text) end
+  add("VERSION", "2.0")
+  add("PRODID", options and options.prodid or M.PRODID)
+  add("CALSCALE", "GREGORIAN")
+  if options and options.method then add("METHOD", options.method) end
+  if options and options.name then
+    add("NAME", tree.escape(options.name))
+    add("X-WR-CALNAME", tree.escape(options.name))
+  end
+  return root
+end
+
+---@param m lunation.Mapping of one VEVENT
+---@param events table[] canonical
+---@param options table? {now=, prodid=, method=, name=}
+---@return lunation.ical.Component? root
+---@return table? err
+function M.tree(m, events, options)
+  local root = M.calendar(options)
+  for _, event in ipairs(events) do
+    local done, err = add_event(m, root, event, options)
+    if not done then return nil, err end
+  end
+  return root
+end
+
+---Changes a tree from one canonical event to another, and nothing else.
+---@param m lunation.Mapping of one VEVENT
+---@param root lunation.ical.Component stays as it is
+---@param before table canonical event as it was read (of this tree or of an earlier version of it)
+---@param after table canonical event as it shall be
+---@param options {now: integer?}?
+---@return lunation.ical.Component? root a changed copy
+---@return table? err
+function M.patch(m, root, before, after, options)
+  root = component.copy(root)
+  local group
+  for _, candidate in ipairs(series.collect(root)) do
+    if not group or candidate.uid == before.uid then
+      group = candidate
+      if candidate.uid == before.uid then break end
+    end
+  end
+  if not group then return nil, { code = "not_found", message = "the calendar text has no event" } end
+  local job = new_job(m, root, options, after)
+  local master = series.chosen_master(group)
+  if not master then
+    -- Overrides alone: the first of them stands for the event, as it did when it was read.
+    local orphans = {}
+    for _, node in ipairs(group.overrides) do
+      local moment = time.moment(component.find(node, "RECURRENCE-ID"), job.context)
+      orphans[#orphans + 1] = { node = node, at = moment and moment.at or "" }
+    end
+    table.sort(orphans, function(a, b) return a.at < b.at end)
+    master = orphans[1].node
+    local others = {}
+    for _, node in ipairs(group.overrides) do
+      if node ~= master then others[#others + 1] = node end
+    end
+    group.overrides = others
+  end
+  local done, err = write_node(job, master, before, after)
+  if not done then return nil, err end
+  done, err = write_overrides(job, group, master, before, after)
+  if not done then return nil, err end
+  if before.uid ~= after.uid then
+    for _, node in ipairs(group.parent.components) do
+      if node.name == "VEVENT" then component.set(node, "UID", tree.escape(after.uid)) end
+    end
+  end
+  if job.changed then define_zones(root, job) end
+  return root
+end
+
+return M
