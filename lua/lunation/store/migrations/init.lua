@@ -1,0 +1,15 @@
+--- The migrations of the store in the order in which they are applied.
+--
+-- A migration is never edited once released: what it made stands in stores out there. The next change is the next
+-- number. Each file returns an array of SQL statements that SQLite and PostgreSQL both take; what only one of them
+-- understands is named in `sqlite` or `postgres` beside the array part.
+
+---@class lunation.store.Migration
+---@field version integer
+---@field name string
+
+---@type lunation.store.Migration[]
+return {
+  { version = 1, name = "001_mirror" },
+  { version = 2, name = "002_tokens" },
+}
