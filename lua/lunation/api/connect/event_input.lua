@@ -1,0 +1,206 @@
+--- What a client sends of an event: checked, and made into a canonical event (create) or a patch of one (update).
+--
+-- A field that is null counts as one that was not sent: clients of typed languages send null for what nobody set, and
+-- "omitted fields remain unchanged". To empty a field, send "" or [] or {}.
+
+local datetime = require "lunation.api.connect.datetime"
+local errors = require "lunation.errors"
+local fields = require "lunation.api.connect.fields"
+local json = require "lunation.json"
+local recurrence = require "lunation.api.connect.recurrence"
+local shape = require "lunation.api.connect.shape"
+local tz = require "lunation.tz"
+
+local event_input = {}
+
+local UTC = "Etc/UTC"
+
+-- The fields that stand for themselves, in the order in which they are checked.
+local PLAIN = { "title", "description", "location", "attendees", "custom", "color", "availability", "privacy", "status" }
+
+local function wrong(field, message)
+  return nil, errors.new("invalid_request", ("%s %s"):format(field, message), { field = field })
+end
+
+---A duration of whole seconds; days only where they are dates.
+local function duration(seconds)
+  local hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
+  if seconds == 0 then return "PT0S" end
+  return "PT" .. (hours > 0 and hours .. "H" or "") .. (minutes > 0 and minutes .. "M" or "") .. (rest > 0 and rest .. "S" or "")
+end
+
+---@param body table
+---@param name string
+---@return lunation.connect.datetime|nil value nil when it was not sent
+---@return lunation.Error|nil
+local function instant(body, name)
+  local text = shape.given(body, name)
+  if text == nil then return nil end
+  local value = datetime.parse(text)
+  if not value then return wrong(name, "is an ISO 8601 date") end
+  return value
+end
+
+---The instant a value means when the event is in a zone. Without offset it is the wall time there; in no zone, UTC.
+local function epoch_in(value, zone)
+  if value.offset or not zone then return value.epoch end
+  return tz.to_utc(value.date .. "T" .. (value.time or "00:00:00"), zone) or value.epoch
+end
+
+local function wall_time(epoch, zone)
+  if not zone then return datetime.format(epoch) end
+  return (tz.to_local(epoch, zone))
+end
+
+local function day_number(date)
+  return datetime.parse(date).epoch // 86400
+end
+
+---Start, duration and zone of the patch.
+---@param body table
+---@param patch table
+---@param context lunation.connect.context before: the event, or the instance, that the client changes
+---@return true|nil
+---@return lunation.Error|nil
+local function times(body, patch, context)
+  local before = context.before
+  local start, finish, err
+  start, err = instant(body, "start")
+  if err then return nil, err end
+  finish, err = instant(body, "end")
+  if err then return nil, err end
+  local all_day = shape.given(body, "allDay")
+  if all_day ~= nil and type(all_day) ~= "boolean" then return wrong("allDay", "is true or false") end
+  local zone = shape.given(body, "timeZone")
+  if zone ~= nil then
+    local known = type(zone) == "string" and zone ~= "" and tz.resolve(zone)
+    if not known then return wrong("timeZone", "is no time zone that is known here") end
+    zone = known == "UTC" and UTC or known
+  end
+  local was_all_day = before ~= nil and before.showWithoutTime == true
+  if all_day == nil then all_day = was_all_day end
+  if before and not start and not finish and all_day == was_all_day and (zone == nil or all_day) then return true end
+
+  local before_epoch, before_length
+  if before then
+    before_epoch, before_length = context.start, context.finish - context.start
+  end
+
+  if all_day then
+    local first = start and start.date or before and datetime.format(was_all_day and before_epoch or before_epoch):sub(1, 10)
+    local days
+    if finish then
+      days = day_number(finish.date) - day_number(first)
+    elseif was_all_day then
+      days = before_length // 86400
+    else
+      days = 1
+    end
+    if days > 36500 then return wrong("end", "is too far from start") end
+    patch.start, patch.duration = first .. "T00:00:00", ("P%dD"):format(math.max(1, days))
+    patch.showWithoutTime = true
+    if before and before.timeZone then patch.timeZone = json.null end
+    return true
+  end
+
+  if before and was_all_day and not start then
+    return wrong("start", "is required to give an all-day event a time")
+  end
+  -- A series that has a zone keeps it: the client names instants, the zone says how they recur.
+  local target = zone
+  if not target then
+    if before and not was_all_day then target = before.timeZone else target = UTC end
+  end
+  local from = start and epoch_in(start, zone or target) or before_epoch
+  local to
+  if finish then
+    to = epoch_in(finish, zone or target)
+  elseif was_all_day then
+    to = from + 3600
+  else
+    to = from + before_length
+  end
+  if to < from then return wrong("end", "is before start") end
+  if to - from > 36500 * 86400 then return wrong("end", "is too far from start") end
+  local wall = wall_time(from, target)
+  if target and tz.to_utc(wall, target) ~= from and not context.recurring and not shape.given(body, "recurrence") then
+    -- The second pass of an hour that a clock repeats has no wall time of its own.
+    target, wall = UTC, wall_time(from, UTC)
+  end
+  patch.start, patch.duration = wall, duration(to - from)
+  if not before or before.timeZone ~= target then patch.timeZone = target or json.null end
+  if was_all_day then patch.showWithoutTime = json.null end
+  return true
+end
+
+---All but the times.
+local function details(body, patch, context)
+  for _, name in ipairs(PLAIN) do
+    local value = shape.given(body, name)
+    if value ~= nil then
+      local message, field = fields[name].write(value, patch, context)
+      if message then return wrong(field or name, message) end
+    end
+  end
+  local conferences = { conference = shape.given(body, "conference"), conferenceData = shape.given(body, "conferenceData") }
+  local message, field = fields.write_conference(conferences, patch, context)
+  if message then return wrong(field, message) end
+  return true
+end
+
+---A series event as the rule will find it: the values of the patch over those of the event.
+local function with_patch(before, patch, name)
+  local value = patch[name]
+  if value == json.null then return nil end
+  if value == nil then return before and before[name] end
+  return value
+end
+
+local function rule(body, patch, context)
+  local value = shape.given(body, "recurrence")
+  if value == nil then return true end
+  local read, message, field = recurrence.read(value, {
+    timeZone = with_patch(context.before, patch, "timeZone"), showWithoutTime = with_patch(context.before, patch, "showWithoutTime"),
+  })
+  if not read then return wrong(field, message) end
+  local start = with_patch(context.before, patch, "start")
+  if read["until"] and start and read["until"] < start then return wrong("recurrence.until", "is before the series starts") end
+  patch.recurrenceRules = json.array { read }
+  return true
+end
+
+---@param body table decoded JSON
+---@param context lunation.connect.context
+---@return table|nil event canonical
+---@return lunation.Error|nil
+function event_input.create(body, context)
+  local title = shape.given(body, "title")
+  if title == nil or title == "" then return wrong("title", "is required") end
+  for _, name in ipairs { "start", "end" } do
+    if shape.given(body, name) == nil then return wrong(name, "is required") end
+  end
+  local event = { ["@type"] = "Event" }
+  for _, step in ipairs { times, details, rule } do
+    local ok, err = step(body, event, context)
+    if not ok then return nil, err end
+  end
+  for name, value in pairs(event) do
+    if value == json.null then event[name] = nil end
+  end
+  return event
+end
+
+---@param body table decoded JSON
+---@param context lunation.connect.context with before, its start and finish (epoch), and whether it is of a series
+---@return table|nil patch canonical fields
+---@return lunation.Error|nil
+function event_input.patch(body, context)
+  local patch = {}
+  for _, step in ipairs { times, details, rule } do
+    local ok, err = step(body, patch, context)
+    if not ok then return nil, err end
+  end
+  return patch
+end
+
+return event_input
