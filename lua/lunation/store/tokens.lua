@@ -138,7 +138,7 @@ function tokens:code_spend(code)
   end)
 end
 
----@param request { id: string, browser: string, app: string, user: integer, data: table, expires: number }
+---@param request { id: string, browser: string, app: string, data: table, expires: number }
 ---@return true?, lunation.Error?
 function tokens:authorization_add(request)
   local data = json.encode(request.data)
@@ -147,17 +147,17 @@ function tokens:authorization_add(request)
     sql.run("DELETE FROM authorizations WHERE expires < ?", self.clock())
     sql.run("DELETE FROM codes WHERE expires < ?", self.clock() - 86400)
     sql.run("DELETE FROM attempts WHERE resets < ?", self.clock())
-    sql.run("INSERT INTO authorizations (id, browser, app, user_id, data, expires) VALUES (?, ?, ?, ?, ?, ?)",
-      request.id, request.browser, request.app, request.user, data, request.expires)
+    sql.run("INSERT INTO authorizations (id, browser, app, data, expires) VALUES (?, ?, ?, ?, ?)",
+      request.id, request.browser, request.app, data, request.expires)
     return true
   end)
 end
 
 ---@param id string
----@return { id: string, browser: string, app: string, user: integer, data: table, finished: number?, expires: number }?, lunation.Error?
+---@return { id: string, browser: string, app: string, data: table, finished: number?, expires: number }?, lunation.Error?
 function tokens:authorization(id)
   local row, err = self.db:read(function(sql)
-    return sql.row("SELECT id, browser, app, user_id AS user, data, finished, expires FROM authorizations WHERE id = ?", id)
+    return sql.row("SELECT id, browser, app, data, finished, expires FROM authorizations WHERE id = ?", id)
   end)
   if row then row.data = json.decode(row.data) end
   return row, err

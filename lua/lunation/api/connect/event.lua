@@ -36,7 +36,7 @@ local function answer(item, who, row, recurrence_id)
   local start, finish = occurrence.span(shown, item.calendar)
   place.start, place.finish = datetime.utc(start), datetime.utc(finish)
   local context = {
-    provider = item.account.provider, calendar = item.calendar, app = who.app, id = id, original = render.original(item.provider, row),
+    provider = item.account.provider, calendar = item.calendar, app = who.app, id = id, original = render.original(item.provider, row.original),
     instance = recurrence_id ~= nil, master = recurrence_id == nil and row.recurring,
   }
   local root, copy = render.event(shown, context, place), render.event(shown, context, place)

@@ -187,7 +187,7 @@ function events.list(engine, req, who)
   if #rows > 0 then
     result, err = engine.query:page {
       calendars = rows, accounts = accounts, from = page.from, to = page.to, mode = page.mode, limit = page.size, after = page.after,
-      rendering = render.rendering(who.scope, who.app),
+      rendering = render.rendering(engine, who.scope, who.app),
     }
     if not result then return nil, err end
   end

@@ -53,20 +53,31 @@ function render.busy(event, context, place)
   }
 end
 
+---The provider's own form of an event, as it is shown.
+---@param provider table|nil
+---@param native any what the store keeps of it
+---@return table
+function render.original(provider, native)
+  local shown = native ~= nil and provider and provider.original and provider.original(native) or native
+  return type(shown) == "table" and shown or json.object {}
+end
+
 local SLOT_START, SLOT_FINISH, SLOT_ID = json.raw "\1s\2", json.raw "\1e\2", json.raw "\1i\2"
 
 ---The rendering that lunation.query asks for pages.
+---@param engine table
 ---@param scope "free-busy"|"read"
 ---@param app string
 ---@return table rendering
-local function rendering(scope, app)
+local function rendering(engine, scope, app)
   local write = scope == "free-busy" and render.busy or render.event
   return {
     name = "connect", variant = scope .. ":" .. app, digest = crypto.hex(crypto.sha256("connect:" .. VERSION)):sub(1, 16),
     render = function(event, context)
       local recurring = context.recurring
       local shown = write(event, {
-        provider = context.account.provider, calendar = context.calendar, app = app, id = context.id, original = context.original,
+        provider = context.account.provider, calendar = context.calendar, app = app, id = context.id,
+        original = scope == "read" and render.original(engine.providers:get(context.account.provider), context.original) or nil,
         instance = recurring and context.mode ~= "masters", master = recurring and context.mode == "masters",
       }, { id = recurring and context.mode ~= "masters" and SLOT_ID or context.id, start = SLOT_START, finish = SLOT_FINISH })
       return shown and json.encode(shown, { sorted = true, utf8 = "replace" })
@@ -74,20 +85,17 @@ local function rendering(scope, app)
   }
 end
 
-local made = setmetatable({}, { __mode = "v" })
-
+---@param engine table
 ---@param scope "free-busy"|"read"|"read-write"
 ---@param app string
----@return table rendering
-function render.rendering(scope, app)
+---@return table rendering the same object for the same question
+function render.rendering(engine, scope, app)
+  local made = engine.connect_renderings or {}
+  engine.connect_renderings = made
   local variant = scope == "free-busy" and scope or "read"
   local key = variant .. ":" .. app
-  local found = made[key]
-  if not found then
-    found = rendering(variant, app)
-    made[key] = found
-  end
-  return found
+  made[key] = made[key] or rendering(engine, variant, app)
+  return made[key]
 end
 
 return render

@@ -36,12 +36,11 @@ return {
   )]],
   "CREATE INDEX codes_expires ON codes (expires)",
 
-  -- A browser on its way through the pages.
+  -- A browser on its way through the pages. The user comes to be only with an account: anybody can open the first page.
   [[CREATE TABLE authorizations (
     id TEXT PRIMARY KEY,
     browser TEXT NOT NULL,
     app TEXT NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
-    user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
     data TEXT NOT NULL,
     finished REAL,
     expires REAL NOT NULL

@@ -1,0 +1,120 @@
+--- Accounts as the pages handle them: which providers may be chosen, connecting one, removing one.
+
+local errors = require "lunation.errors"
+local log = require "lunation.log"
+local task = require "lunation.task"
+
+local accounts = {}
+
+-- The fields of a sign-in where a provider does not say otherwise.
+local FIELDS = { basic = { "url", "username", "password" }, none = {} }
+
+---@class lunation.page.provider
+---@field name string
+---@field title string
+---@field fields string[]
+---@field app_password boolean
+---@field kind "server"|"file"|nil what its address is of
+---@field intro string which text explains it
+
+---@param provider table
+---@return lunation.page.provider|nil nil when it cannot be connected here
+local function choice(provider)
+  local auth = provider.auth or { kind = "none" }
+  local fields = auth.fields or FIELDS[auth.kind]
+  if not fields or provider.listed == false then return nil end
+  local has = {}
+  for _, name in ipairs(fields) do has[name] = true end
+  local app_password = auth.hint == "app_password"
+  return {
+    name = provider.name, title = provider.title or provider.name, fields = fields, app_password = app_password,
+    kind = has.url and (has.password and "server" or "file") or nil,
+    intro = app_password and "apple" or has.password and "caldav" or has.url and "ics" or "none",
+  }
+end
+
+---The providers to choose from, in the order of the registry; `wanted` restricts them, unless it names none of them.
+---@param engine table
+---@param wanted string[]|nil
+---@return lunation.page.provider[]
+function accounts.choices(engine, wanted)
+  local all, restricted, named = {}, {}, {}
+  for _, name in ipairs(wanted or {}) do
+    local provider = engine.providers:get(name)
+    if provider then named[provider.name] = true end
+  end
+  for _, provider in ipairs(engine.providers:list()) do
+    local found = choice(provider)
+    if found then
+      all[#all + 1] = found
+      if named[found.name] then restricted[#restricted + 1] = found end
+    end
+  end
+  return #restricted > 0 and restricted or all
+end
+
+---@param engine table
+---@param wanted string[]|nil
+---@param name string
+---@return lunation.page.provider|nil
+function accounts.chosen(engine, wanted, name)
+  for _, provider in ipairs(accounts.choices(engine, wanted)) do
+    if provider.name == name then return provider end
+  end
+end
+
+---The web address that somebody typed: `https://` where no scheme stands.
+---@param text string
+---@return string|nil
+function accounts.address(text)
+  text = text:gsub("^%s+", ""):gsub("%s+$", "")
+  if not text:find("^%a[%w+.-]*://") then text = "https://" .. text end
+  if #text > 2048 or text:find("[%s%c\"<>\\^`{|}]") then return nil end
+  local scheme, host = text:match("^(%a+)://([^/?#]+)")
+  if not host or (scheme:lower() ~= "http" and scheme:lower() ~= "https") then return nil end
+  if host:find("@", 1, true) or not host:find("^[%w%.%-_]+:?%d*$") and not host:find("^%[[%x:.]+%]:?%d*$") then return nil end
+  return text
+end
+
+---Verify a sign-in at the provider and keep the account.
+---@param engine table
+---@param user table the store's user
+---@param provider lunation.page.provider
+---@param values table<string, string> url, username, password
+---@return table|nil account
+---@return lunation.Error|nil
+function accounts.connect(engine, user, provider, values)
+  local credentials = (values.username or values.password) and { username = values.username, password = values.password } or {}
+  local outgoing = engine.config.outgoing or {}
+  local table_of = engine.providers:get(provider.name)
+  if table_of.auth and table_of.auth.kind == "none" and not values.url then values = { url = nil } end
+  local known, err = table_of.identify {
+    provider = provider.name, app = user.app, user = user.id, url = values.url, username = values.username, credentials = credentials,
+    settings = {}, guard = { allow = outgoing.allow or {}, allow_private = outgoing.allow_private or false },
+    -- Whoever asks is not the operator: no files, no addresses of our own network.
+    remote = true,
+  }
+  if not known then return nil, errors.from(err) end
+  local account, failed = engine.store:account_add {
+    user = user.id, provider = provider.name, identity = known.identity, name = known.name, url = known.url or values.url,
+    username = values.username, credentials = credentials, settings = known.settings,
+  }
+  if not account then return nil, failed end
+  task.spawn(function()
+    local _, problem = engine.sync:account(account.id, {})
+    if problem then log.warn("the first sync of an account failed", { account = account.id, reason = tostring(problem) }) end
+  end)
+  return account
+end
+
+---An identity for eyes that have not proved to own it: `a•••@example.com`.
+---@param identity string
+---@return string
+function accounts.masked(identity)
+  local name, host = identity:match("^(.*)(@[^@]*)$")
+  name = name or identity
+  local first = name:match("^[%z\1-\127\194-\244][\128-\191]*") or ""
+  return first .. "•••" .. (host or "")
+end
+
+return accounts
