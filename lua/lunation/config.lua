@@ -39,6 +39,7 @@ config.limits = {
   connections_per_host = { "count", 8, "concurrent connections to one host" },
   xml_depth = { "count", 64, "nesting of XML" },
   multiget = { "count", 100, "resources of one calendar-multiget" },
+  accounts = { "count", 100, "accounts of a user; 0 is any number" },
   calendars = { "count", 1000, "calendars of an account" },
   -- the store and its jobs
   tombstones = { "seconds", 30 * 86400, "how long a deletion is remembered" },

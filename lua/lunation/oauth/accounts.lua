@@ -33,7 +33,14 @@ local function choice(provider)
   }
 end
 
----The providers to choose from, in the order of the registry; `wanted` restricts them, unless it names none of them.
+-- Those one signs in to come first.
+local function before(a, b)
+  local first, second = a.kind == "server" or a.app_password, b.kind == "server" or b.app_password
+  if first ~= second then return first end
+  return a.title:lower() < b.title:lower()
+end
+
+---The providers to choose from; `wanted` restricts them, unless it names none of them.
 ---@param engine table
 ---@param wanted string[]|nil
 ---@return lunation.page.provider[]
@@ -43,14 +50,16 @@ function accounts.choices(engine, wanted)
     local provider = engine.providers:get(name)
     if provider then named[provider.name] = true end
   end
-  for _, provider in ipairs(engine.providers:list()) do
-    local found = choice(provider)
+  for _, name in ipairs(engine.providers:names()) do
+    local found = choice(engine.providers:get(name))
     if found then
       all[#all + 1] = found
       if named[found.name] then restricted[#restricted + 1] = found end
     end
   end
-  return #restricted > 0 and restricted or all
+  local choices = #restricted > 0 and restricted or all
+  table.sort(choices, before)
+  return choices
 end
 
 ---@param engine table
@@ -86,9 +95,7 @@ end
 function accounts.connect(engine, user, provider, values)
   local credentials = (values.username or values.password) and { username = values.username, password = values.password } or {}
   local outgoing = engine.config.outgoing or {}
-  local table_of = engine.providers:get(provider.name)
-  if table_of.auth and table_of.auth.kind == "none" and not values.url then values = { url = nil } end
-  local known, err = table_of.identify {
+  local known, err = engine.providers:get(provider.name).identify {
     provider = provider.name, app = user.app, user = user.id, url = values.url, username = values.username, credentials = credentials,
     settings = {}, guard = { allow = outgoing.allow or {}, allow_private = outgoing.allow_private or false },
     -- Whoever asks is not the operator: no files, no addresses of our own network.

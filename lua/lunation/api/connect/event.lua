@@ -69,7 +69,7 @@ function event.create(engine, req, who)
   ok, err = writable(item)
   if not ok then return nil, err end
   local canonical
-  canonical, err = event_input.create(body, { app = who.app, can = item.provider.can or {}, calendar = item.calendar })
+  canonical, err = event_input.create(body, { app = who.app, can = item.provider.can or {}, limits = engine.config.limits, calendar = item.calendar })
   if not canonical then return nil, err end
   local row
   row, err = engine.write:create { account = item.account, calendar = item.calendar, event = canonical, app = who.app, key = key }
@@ -120,7 +120,7 @@ function event.update(engine, req, who)
   local start, finish = occurrence.span(instance or row.event, item.calendar)
   local patch
   patch, err = event_input.patch(body, {
-    app = who.app, can = item.provider.can or {}, calendar = item.calendar, before = scope == "all" and row.event or instance,
+    app = who.app, can = item.provider.can or {}, limits = engine.config.limits, calendar = item.calendar, before = scope == "all" and row.event or instance,
     start = start, finish = finish, recurring = row.recurring,
   })
   if not patch then return nil, err end

@@ -66,7 +66,7 @@ local function selection(req, providers)
   if err then return nil, err end
   if not text then return function() return true end end
   local value, bad = json.decode(text)
-  if bad or type(value) ~= "table" or value == json.null then return wrong("calendarIds", "is a JSON object of arrays of ids by provider") end
+  if bad or type(value) ~= "table" then return wrong("calendarIds", "is a JSON object of arrays of ids by provider") end
   local function set(list)
     if not shape.is_array(list) then return nil end
     local ids = {}

@@ -13,6 +13,7 @@ local shape = require "lunation.api.connect.shape"
 ---@field app string whose `custom` is meant
 ---@field before table|nil canonical: the event as it stands, when it is changed
 ---@field can table what the provider can do
+---@field limits table of the configuration
 
 local fields = {}
 
@@ -126,7 +127,9 @@ fields.attendees = {
     return json.array(list)
   end,
   write = function(value, patch, context)
-    if type(value) ~= "table" or not shape.is_array(value) then return "is an array of addresses" end
+    if not shape.is_array(value) then return "is an array of addresses" end
+    local most = context.limits and context.limits.attendees or 1000
+    if #value > most then return ("holds more than %d addresses"):format(most) end
     local before = context.before and context.before.participants or {}
     local known, participants, count = {}, {}, 0
     for id, participant in pairs(before) do
@@ -135,7 +138,7 @@ fields.attendees = {
     end
     for index, item in ipairs(value) do
       local email, name = item, nil
-      if type(item) == "table" and item ~= json.null then email, name = item.email, item.name end
+      if shape.is_object(item) then email, name = item.email, item.name end
       email = type(email) == "string" and email:gsub("^%s*[mM][aA][iI][lL][tT][oO]:", ""):gsub("^%s+", ""):gsub("%s+$", "") or nil
       if not email or #email > 320 or not email:find("^[^%s@<>\",;]+@[^%s@<>\",;]+$") then
         return "holds an address that is none", ("attendees[%d]"):format(index - 1)
@@ -218,7 +221,7 @@ function fields.write_conference(body, patch, context)
   local uri, kind, generate = nil, nil, false
   local given, data = body.conference, body.conferenceData
   if data ~= nil then
-    if type(data) ~= "table" or shape.is_array(data) then return "is an object", "conferenceData" end
+    if not shape.is_object(data) then return "is an object", "conferenceData" end
     if data.provider ~= nil and data.provider ~= json.null then
       if type(data.provider) ~= "string" then return "is a string", "conferenceData.provider" end
       kind = data.provider
@@ -228,7 +231,7 @@ function fields.write_conference(body, patch, context)
       generate = data.autoGenerate
     end
   end
-  if type(given) == "table" and not shape.is_array(given) then
+  if shape.is_object(given) then
     uri, kind = given.url or given.uri, kind or (type(given.provider) == "string" and given.provider or nil)
     if uri == nil or uri == json.null then uri = nil
     elseif type(uri) ~= "string" then return "is a string", "conference.url" end
@@ -260,7 +263,9 @@ fields.custom = {
     return all and all[context.app] or nil
   end,
   write = function(value, patch, context)
-    if type(value) ~= "table" or shape.is_array(value) then return "is an object" end
+    if not shape.is_object(value) then return "is an object" end
+    local most = context.limits and context.limits.custom or 65536
+    if #json.encode(value) > most then return ("is larger than %d bytes"):format(most) end
     local all = {}
     for app, properties in pairs(context.before and context.before["lunation:custom"] or {}) do all[app] = properties end
     all[context.app] = next(value) ~= nil and value or nil

@@ -42,7 +42,7 @@ end
 ---@return string|nil message
 ---@return string|nil field
 function recurrence.read(value, event)
-  if type(value) ~= "table" or value == json.null or shape.is_array(value) then return nil, "is an object", "recurrence" end
+  if not shape.is_object(value) then return nil, "is an object", "recurrence" end
   local function given(name)
     local item = value[name]
     if item == json.null then return nil end
@@ -71,7 +71,7 @@ function recurrence.read(value, event)
   end
   local days = given "byDay"
   if days ~= nil then
-    if type(days) ~= "table" or not shape.is_array(days) then return nil, "is an array", "recurrence.byDay" end
+    if not shape.is_array(days) then return nil, "is an array", "recurrence.byDay" end
     local list = {}
     for index, text in ipairs(days) do
       local nth, day = tostring(text):upper():match("^([+-]?%d*)(%u%u)$")
@@ -86,7 +86,7 @@ function recurrence.read(value, event)
   for _, kind in ipairs(NUMBERS) do
     local numbers = given(kind[1])
     if numbers ~= nil then
-      if type(numbers) ~= "table" then numbers = json.array { numbers } end
+      if type(numbers) == "number" then numbers = json.array { numbers } end
       if not shape.is_array(numbers) then return nil, "is an array", "recurrence." .. kind[1] end
       local list = {}
       for index, item in ipairs(numbers) do

@@ -4,18 +4,16 @@ local json = require "lunation.json"
 
 local shape = {}
 
-local ARRAY = getmetatable(json.array {})
-
 ---@param value any
 ---@return boolean
 function shape.is_array(value)
-  return type(value) == "table" and getmetatable(value) == ARRAY
+  return json.is_array(value)
 end
 
 ---@param value any
 ---@return boolean
 function shape.is_object(value)
-  return type(value) == "table" and value ~= json.null and getmetatable(value) ~= ARRAY
+  return type(value) == "table" and not json.is_array(value)
 end
 
 ---The value of a field; null says as little as an absent one.
