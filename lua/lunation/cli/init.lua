@@ -1,14 +1,161 @@
--- The command: finds the file of the sub-command, parses nothing else itself, and turns the outcome into an exit status.
+-- The command: finds the file of the sub-command, reads the words by its table, and turns the outcome into an exit status.
+
+local arguments = require "lunation.cli.arguments"
+local errors = require "lunation.errors"
 
 local cli = {}
 
 --- Sub-commands in the order of `lunation help`; each is the file lua/lunation/cli/NAME.lua.
-cli.commands = { "run", "version" }
+cli.commands = { "serve", "run", "app", "account", "events", "ics", "check", "version", "help" }
 
-local function find(name)
+--- What every command takes.
+cli.common = {
+  ["-h"] = { field = "help", help = "this text" },
+}
+cli.common["--help"] = cli.common["-h"]
+
+--- What commands that read the configuration take besides.
+cli.configured = {
+  ["-c"] = { field = "config", value = "FILE", help = "the configuration, instead of ./lunation.conf.lua" },
+  ["--log-json"] = { help = "log lines as JSON" },
+  ["--log-level"] = { value = "LEVEL", help = "debug, info, warn or error" },
+}
+cli.configured["--config"] = cli.configured["-c"]
+
+---@class lunation.Command
+---@field summary string         one line
+---@field usage string[]?        what follows the command's name
+---@field help string?           more, below the usage
+---@field options table<string, lunation.Option>?
+---@field configured boolean?    takes `cli.configured`
+---@field rest boolean?          words after the first positional one are not ours to read
+---@field least integer?         positional words, at least
+---@field most integer?          and at most (nil: as many as least)
+---@field commands table<string, lunation.Command>?
+---@field order string[]?        of `commands`
+---@field run fun(words: string[], options: table, context: lunation.CommandContext): integer?, lunation.Error?
+
+--- The command's table, or nil.
+---@param name string
+---@return lunation.Command?
+function cli.find(name)
   for _, known in ipairs(cli.commands) do
     if known == name then return require("lunation.cli." .. name) end
   end
+end
+
+local function options_of(command)
+  local all = {}
+  for _, set in ipairs { cli.common, command.configured and cli.configured or {}, command.options or {} } do
+    for name, option in pairs(set) do all[name] = option end
+  end
+  return all
+end
+
+--- The help text of a command.
+---@param name string as it is called: "app add"
+---@param command lunation.Command
+---@return string
+function cli.help(name, command)
+  local lines = {}
+  for _, sub in ipairs(command.order or {}) do
+    for _, usage in ipairs(command.commands[sub].usage or { "" }) do
+      lines[#lines + 1] = ("lunation %s %s %s"):format(name, sub, usage)
+    end
+  end
+  for _, usage in ipairs(command.commands and {} or command.usage or { "" }) do
+    lines[#lines + 1] = ("lunation %s %s"):format(name, usage)
+  end
+  for i, line in ipairs(lines) do lines[i] = (i == 1 and "usage: " or "       ") .. line:gsub("%s+$", "") end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = command.summary:sub(1, 1):upper() .. command.summary:sub(2) .. "."
+  if command.help then lines[#lines + 1] = command.help end
+  for _, sub in ipairs(command.order or {}) do
+    lines[#lines + 1] = ("  %-8s %s"):format(sub, command.commands[sub].summary)
+  end
+  if not command.commands then
+    lines[#lines + 1] = ""
+    table.move(arguments.describe(options_of(command)), 1, 100, #lines + 1, lines)
+  end
+  return table.concat(lines, "\n")
+end
+
+---@class lunation.CommandContext
+---@field name string
+---@field options table
+local Context = {}
+Context.__index = Context
+
+--- The configuration, with what the command line says.
+---@return table|nil, lunation.Error?
+function Context:config()
+  local options = self.options
+  local overrides = { listeners = {}, workers = options.workers, log = { level = options.log_level, json = options.log_json } }
+  for _, url in ipairs(options.listen or {}) do table.insert(overrides.listeners, { url = url }) end
+  local cfg, err = require("lunation.config").load(options.config, overrides)
+  if not cfg then return nil, err end
+  local ok = pcall(require("lunation.log").configure, { level = cfg.log.level, json = cfg.log.json, color = require("lunation.fs").isatty(2) })
+  if not ok then return nil, errors.new("invalid_config", ("there is no log level `%s`"):format(tostring(cfg.log.level))) end
+  return cfg
+end
+
+--- The engine on that configuration; closed when the command ends.
+---@return lunation.Engine|nil, lunation.Error?
+function Context:engine()
+  if self.opened then return self.opened end
+  local cfg, err = self:config()
+  if not cfg then return nil, err end
+  self.opened, err = require("lunation.engine").open(cfg)
+  return self.opened, err
+end
+
+function Context:close()
+  if self.opened then self.opened:close() end
+  self.opened = nil
+end
+
+local function say(name, text)
+  io.stderr:write("lunation ", name, ": ", text, "\n")
+end
+
+local function misused(name, text)
+  say(name, text)
+  io.stderr:write(("Try `lunation %s --help`.\n"):format(name))
+  return 2
+end
+
+local function dispatch(name, command, words)
+  if command.commands then
+    local sub = words[1]
+    if sub == "-h" or sub == "--help" then
+      print(cli.help(name, command))
+      return 0
+    end
+    if not sub or not command.commands[sub] then
+      return misused(name, sub and ("there is no `%s`"):format(sub) or "one of " .. table.concat(command.order, ", ") .. " is expected")
+    end
+    return dispatch(name .. " " .. sub, command.commands[sub], table.move(words, 2, #words, 1, {}))
+  end
+  local options, positional = arguments.read(words, options_of(command), command.rest)
+  if not options then return misused(name, positional.message) end
+  if options.help then
+    print(cli.help(name, command))
+    return 0
+  end
+  local least = command.least or 0
+  if #positional < least then return misused(name, "something is missing") end
+  if not command.rest and #positional > (command.most or least) then
+    return misused(name, ("`%s` is one too many"):format(positional[(command.most or least) + 1]))
+  end
+  local context = setmetatable({ name = name, options = options }, Context)
+  local status, err = command.run(positional, options, context)
+  context:close()
+  if err then
+    if err.code == "usage" then return misused(name, err.message) end
+    say(name, tostring(err))
+    return 1
+  end
+  return status or 0
 end
 
 --- Runs a command line.
@@ -16,12 +163,17 @@ end
 ---@return integer status 0 done, 1 failed, 2 wrong usage
 function cli.main(argv)
   local name = argv[1]
-  local command = name and find(name)
+  if name == "-h" or name == "--help" then name = "help" end
+  if name == "-V" or name == "--version" then name = "version" end
+  local command = name and cli.find(name)
   if not command then
-    io.stderr:write("lunation: ", name and ("there is no command `" .. name .. "`") or "a command is expected", "\n")
+    local known = {}
+    for _, each in ipairs(cli.commands) do known[each] = true end
+    io.stderr:write("lunation: ", name and ("there is no command `%s`%s"):format(name, require("lunation.units").suggestion(name, known))
+      or "a command is expected", "\nTry `lunation help`.\n")
     return 2
   end
-  return command.main(table.move(argv, 2, #argv, 1, {})) or 0
+  return dispatch(name, command, table.move(argv, 2, #argv, 1, {}))
 end
 
 return cli

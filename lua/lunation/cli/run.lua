@@ -1,21 +1,31 @@
 -- lunation run [-c FILE] SCRIPT [ARG…]: a trusted script as the program.
 
-local run = {}
+local errors = require "lunation.errors"
 
-function run.main(argv)
-  local path = table.remove(argv, 1)
-  if not path then
-    io.stderr:write("lunation run: a script is expected\n")
-    return 2
-  end
-  local chunk, err = loadfile(path, "t")
-  if not chunk then
-    io.stderr:write("lunation run: ", err, "\n")
-    return 1
-  end
-  arg = table.move(argv, 1, #argv, 1, { [0] = path })
-  local status = chunk(table.unpack(argv))
-  return math.type(status) == "integer" and status or 0
-end
-
-return run
+return {
+  summary = "runs a script, with calendars as `require \"lunation\"`",
+  usage = { "[-c FILE] SCRIPT [ARG…]" },
+  help = "The script's arguments are in `...` and `arg`; an integer that it returns is the exit status.\n"
+    .. "The program ends when the script has returned and no route, hook or timer of it is left. `-` is standard input.",
+  configured = true,
+  rest = true,
+  least = 1,
+  run = function(words, _, context)
+    local path = table.remove(words, 1)
+    local chunk, err
+    if path == "-" then
+      chunk, err = load(io.read "a", "=stdin", "t")
+    else
+      chunk, err = loadfile(path, "t")
+    end
+    if not chunk then return nil, errors.new("syntax", err) end
+    require("lunation.engine").provide(function()
+      local engine, failure = context:engine()
+      context.opened = nil -- the script's routes and timers may outlive its main chunk
+      return engine, failure
+    end)
+    arg = table.move(words, 1, #words, 1, { [0] = path })
+    local status = chunk(table.unpack(words))
+    return math.type(status) == "integer" and status or 0
+  end,
+}

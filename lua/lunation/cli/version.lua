@@ -1,7 +1,11 @@
 -- lunation version
 
+local host = require "lunation.host"
+
 return {
-  main = function()
-    print("lunation " .. require("lunation.host").version)
+  summary = "the version of this program",
+  options = { ["--json"] = { help = "as JSON" } },
+  run = function(_, options)
+    print(options.json and ('{"version":"%s"}'):format(host.version) or "lunation " .. host.version)
   end,
 }
