@@ -14,6 +14,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ "lunation.tz", luaopen_lunation_tz },
 	{ "lunation.http_server", luaopen_lunation_http_server },
+	{ "lunation.worker.core", luaopen_lunation_worker_core },
 	{ NULL, NULL },
 };
 

@@ -17,5 +17,6 @@ int luaopen_lunation_task_core(lua_State *L);
 int luaopen_lunation_timer(lua_State *L);
 int luaopen_lunation_tz(lua_State *L);
 int luaopen_lunation_http_server(lua_State *L);
+int luaopen_lunation_worker_core(lua_State *L);
 
 #endif

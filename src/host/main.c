@@ -1,6 +1,7 @@
 /* lunation: the process. One task runs the command (lua/lunation/cli); the process ends when nothing is left to do. */
 #include "host/loop.h"
 #include "host/state.h"
+#include "host/supervisor.h"
 
 #include <lauxlib.h>
 #include <signal.h>
@@ -88,5 +89,7 @@ int main(int argc, char **argv)
 	/* a peer that has gone is an error of write, never the end of the process */
 	signal(SIGPIPE, SIG_IGN);
 	argv = uv_setup_args(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "serve") == 0)
+		return supervisor_main(argc, argv);
 	return run_command(argc, argv);
 }

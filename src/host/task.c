@@ -373,6 +373,8 @@ void tasks_open(engine *e)
 {
 	lua_newtable(e->L);
 	e->threads = luaL_ref(e->L, LUA_REGISTRYINDEX);
+	if (e->loop == NULL) /* a state that only reads the configuration */
+		return;
 	e->turn = malloc(sizeof(*e->turn));
 	if (e->turn == NULL)
 		abort();
@@ -391,7 +393,8 @@ void tasks_close(engine *e)
 		t->next = spare;
 		spare = t;
 	}
-	uv_close((uv_handle_t *)e->turn, (uv_close_cb)free);
+	if (e->turn != NULL)
+		uv_close((uv_handle_t *)e->turn, (uv_close_cb)free);
 	e->turn = NULL;
 }
 
