@@ -233,8 +233,14 @@ return {
       },
       run = add,
     },
-    list = { summary = "lists accounts and how they fare", configured = true, options = { ["--app"] = app_option, ["--json"] = json_option }, run = list },
-    remove = { summary = "removes an account with its mirror; nothing is deleted at the provider", usage = { "ID" }, least = 1, configured = true, run = remove },
+    list = {
+      summary = "lists accounts and how they fare",
+      configured = true, options = { ["--app"] = app_option, ["--json"] = json_option }, run = list,
+    },
+    remove = {
+      summary = "removes an account with its mirror; nothing is deleted at the provider",
+      usage = { "ID" }, least = 1, configured = true, run = remove,
+    },
     sync = {
       summary = "brings the mirror of these accounts, or of all, up to date",
       usage = { "[ID…]" }, most = math.maxinteger, configured = true, options = { ["--json"] = json_option }, run = sync,

@@ -1,1 +1,62 @@
-return { summary = "", run = function() end }
+-- lunation events: the agenda of every account.
+
+local errors = require "lunation.errors"
+local output = require "lunation.cli.output"
+
+local function id_list(texts)
+  local ids = {}
+  for i, text in ipairs(texts or {}) do
+    ids[i] = math.tointeger(tonumber(text))
+    if not ids[i] then return nil, errors.new("usage", ("`%s` is not an account's id"):format(text)) end
+  end
+  return texts and ids
+end
+
+local function run(_, options, context)
+  local engine, err = context:engine()
+  if not engine then return nil, err end
+  local accounts
+  accounts, err = id_list(options.account)
+  if err then return nil, err end
+  require("lunation.engine").provide(function() return engine end)
+  local cal = require "lunation"
+  local listed, stale = {}, {}
+  local ok, failure = pcall(function()
+    for event in cal.events {
+      from = options.from or "today", to = options.to or "+7d", accounts = accounts, calendars = options.calendar, stale = stale,
+    } do listed[#listed + 1] = event end
+  end)
+  if not ok then
+    if type(failure) == "table" and failure.code then return nil, failure end
+    error(failure, 0)
+  end
+  for _, late in ipairs(stale) do
+    io.stderr:write(("lunation events: account %d is shown as it was %d s ago (%s)\n"):format(late.account, late.age, late.reason))
+  end
+  if options.json then
+    output.json(require("lunation.json").array(listed))
+    return
+  end
+  output.table(listed, {
+    { "START", function(event) return event.showWithoutTime and event.start:sub(1, 10) or event.start:sub(1, 16):gsub("T", " ") end },
+    { "LASTS", function(event) return cal.lasts(event) end },
+    { "TITLE", "title" },
+    { "CALENDAR", function(event) return event.calendarTitle or event.calendar end },
+    { "ACCOUNT", "account" },
+  }, "There is nothing in that time.")
+end
+
+return {
+  summary = "the agenda of every account",
+  usage = { "[--from TIME] [--to TIME] [--account ID]… [--calendar NAME]…" },
+  help = "TIME is a date, a local time, now, today, tomorrow, or a distance from --from like +7d. The default is a week from today.",
+  configured = true,
+  options = {
+    ["--from"] = { value = "TIME", help = "the beginning; today" },
+    ["--to"] = { value = "TIME", help = "the end, exclusive; +7d" },
+    ["--account"] = { value = "ID", many = true, help = "only these accounts" },
+    ["--calendar"] = { value = "NAME", many = true, help = "only these calendars: id, title, or ACCOUNT/CALENDAR" },
+    ["--json"] = { help = "as JSON" },
+  },
+  run = run,
+}

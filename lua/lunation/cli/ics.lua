@@ -10,7 +10,8 @@ return {
   least = 1,
   options = { ["--json"] = { help = "accepted; the output is always JSON" } },
   run = function(words)
-    local path, text = words[1], nil
+    local path = words[1]
+    local text
     if path == "-" then
       text = io.read "a"
     else

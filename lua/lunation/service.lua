@@ -1,0 +1,173 @@
+-- What `serve` serves: the dialects over one engine, the scripts' routes beside them, and the jobs in the background.
+
+local engines = require "lunation.engine"
+local errors = require "lunation.errors"
+local log = require "lunation.log"
+local router = require "lunation.router"
+local server = require "lunation.server"
+
+local service = {}
+
+--- The dialects, each the file lua/lunation/api/NAME.lua.
+service.dialects = { "connect" }
+
+---@class lunation.Service
+---@field engine lunation.Engine
+---@field listeners lunation.Listener[]
+---@field scripts lunation.Scripts?
+local Service = {}
+Service.__index = Service
+
+-- Every route of every dialect, and what scripts added. A script's mount never covers a dialect's.
+local function routes_of(engine, scripts)
+  local limits = engine.config.limits
+  local routes = router.new { requests_per_minute = limits.requests_per_minute }
+  for _, name in ipairs(service.dialects) do
+    local dialect = require("lunation.api." .. name).routes(engine)
+    routes:mount(dialect.mount, dialect.routes, {
+      error = dialect.error, before = dialect.before, origins = dialect.origins, dialect = name,
+    })
+  end
+  if scripts then scripts:mount(routes, engine) end
+  return routes
+end
+
+-- The configuration's apps stand in the store like those of `app add`; an unchanged one is not written again.
+local function adopt_apps(engine)
+  local clients = require "lunation.oauth.clients"
+  local json = require "lunation.json"
+  local function same(a, b) return json.encode(a, { sorted = true }) == json.encode(b, { sorted = true }) end
+  for _, app in ipairs(engine.config.apps) do
+    local stored, err = engine.store:app(app.id)
+    if err then return nil, err end
+    local secret = app.secret and not (stored and clients.verify(stored.secret, app.secret)) and clients.hash(app.secret) or nil
+    local unchanged = stored and not secret and stored.name == app.name and stored.webhook_url == app.webhook_url
+      and same(stored.redirect_uris, json.array(app.redirect_uris)) and same(stored.trusted_origins, json.array(app.trusted_origins or {}))
+      and same(stored.branding, json.object(app.branding or {}))
+    if not unchanged then
+      local _, failure = engine.store:app_add {
+        id = app.id, name = app.name, secret = secret, redirect_uris = app.redirect_uris, webhook_url = app.webhook_url,
+        trusted_origins = app.trusted_origins, branding = app.branding,
+      }
+      if failure then return nil, failure end
+    end
+  end
+  return true
+end
+
+local function listen_options(cfg, listener, inherited)
+  local limits = setmetatable({}, { __index = cfg.limits })
+  for name, value in pairs(cfg.limits) do limits[name] = value end
+  if limits.connections == 0 then limits.connections = nil end
+  setmetatable(limits, nil)
+  return {
+    cert = listener.cert, key = listener.key, limits = limits, trusted_proxies = cfg.trusted_proxies,
+    fd = inherited.sockets and inherited.sockets[listener.url], reuseport = cfg.workers > 1,
+    ticket_secret = inherited.secret, access_log = cfg.log.access,
+  }
+end
+
+--- Opens the engine, loads scripts, listens, and starts the jobs. Nothing is left open where it fails.
+---@param cfg table of `config.load`
+---@param inherited {sockets: table<string, integer>?, secret: string?}? of the supervisor
+---@return lunation.Service|nil, lunation.Error?
+function service.start(cfg, inherited)
+  local engine, err = engines.open(cfg)
+  if not engine then return nil, err end
+  local self = setmetatable({ engine = engine, listeners = {} }, Service)
+  local function give_up(failure)
+    self:close()
+    return nil, failure
+  end
+  local ok
+  ok, err = adopt_apps(engine)
+  if not ok then return give_up(err) end
+  if #cfg.scripts > 0 then
+    self.scripts, err = require("lunation.scripts").open(engine)
+    if not self.scripts then return give_up(err) end
+  end
+  local routes
+  ok, routes = xpcall(routes_of, debug.traceback, engine, self.scripts)
+  if not ok then return give_up(errors.new("invalid_config", routes)) end
+  for _, listener in ipairs(cfg.listeners) do
+    local listening
+    listening, err = server.listen(listener.url, listen_options(cfg, listener, inherited or {}), routes)
+    if not listening then return give_up(errors.from(err)) end
+    self.listeners[#self.listeners + 1] = listening
+  end
+  engine.jobs:start()
+  return self
+end
+
+--- Takes no more requests and waits for those under way and for the running jobs.
+---@param seconds number at most
+function Service:drain(seconds)
+  local task = require "lunation.task"
+  local work = { function() self.engine.jobs:stop(seconds) end }
+  if self.scripts then work[#work + 1] = function() self.scripts:stop(seconds) end end
+  for _, listener in ipairs(self.listeners) do
+    work[#work + 1] = function() listener:drain(seconds) end
+  end
+  for _, result in ipairs(task.all(work)) do
+    if not result[1] then log.error("the drain failed", { error = tostring(result[2]) }) end
+  end
+end
+
+--- A newer service has the listeners; what belongs to this one alone ends.
+---@param seconds number
+function Service:retire(seconds)
+  if self.scripts then self.scripts:stop(seconds) end
+  self.engine.jobs:stop(seconds)
+end
+
+function Service:close()
+  for _, listener in ipairs(self.listeners) do listener:close() end
+  if self.scripts then self.scripts:close() end
+  self.engine:close()
+end
+
+-- An engine of which nothing touches the disk: for `check`.
+local function unopened(cfg)
+  local absent = setmetatable({}, { __index = function() return function() return nil end end })
+  return setmetatable({ config = cfg, store = absent, sync = absent, query = absent, write = absent, jobs = absent, changes = absent,
+    oauth = absent }, { __index = function(self, name)
+    if name == "providers" then
+      local providers, err = require("lunation.provider").new(self)
+      if not providers then error(err, 0) end
+      rawset(self, name, providers)
+      return providers
+    end
+  end })
+end
+
+--- Loads what `start` would load and opens nothing.
+---@param cfg table
+---@return string[] problems
+function service.check(cfg)
+  local problems = {}
+  local function try(what, fn, ...)
+    local ok, result = pcall(fn, ...)
+    if not ok then problems[#problems + 1] = ("%s: %s"):format(what, tostring(result)) end
+  end
+  local engine = unopened(cfg)
+  try("providers", function() return engine.providers end)
+  try("routes", routes_of, engine)
+  for name in pairs(cfg.providers) do
+    if rawget(engine, "providers") and not engine.providers:get(name) then
+      problems[#problems + 1] = ("provider `%s` is configured, but there is no such provider"):format(name)
+    end
+  end
+  for _, listener in ipairs(cfg.listeners) do
+    for _, file in ipairs { listener.cert, listener.key } do
+      local handle, err = io.open(file)
+      if handle then handle:close() else problems[#problems + 1] = ("listen %s: %s"):format(listener.url, err) end
+    end
+  end
+  for _, path in ipairs(cfg.scripts) do
+    local chunk, err = loadfile(path, "t")
+    if not chunk then problems[#problems + 1] = err end
+  end
+  return problems
+end
+
+return service
