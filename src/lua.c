@@ -10,6 +10,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.json", luaopen_lunation_json },
 	{ "lunation.process.core", luaopen_lunation_process_core },
 	{ "lunation.rrule", luaopen_lunation_rrule },
+	{ "lunation.sqlite", luaopen_lunation_sqlite },
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ "lunation.tz", luaopen_lunation_tz },
