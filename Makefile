@@ -23,7 +23,9 @@ endif
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
 CFLAGS += -std=c11 -D_GNU_SOURCE -Isrc -DLUNATION_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(shell pkg-config --cflags $(PKGS))
-LIBS   := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+# Lua is linked in whole, and its symbols are there for C modules that scripts load: calls need no indirection.
+LIBS   := -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
+          $(filter-out -llua5.4,$(shell pkg-config --libs $(PKGS))) -lpthread -lm -ldl
 
 SRC := $(wildcard src/*.c src/*/*.c)
 HDR := $(wildcard src/*.h src/*/*.h)

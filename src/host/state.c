@@ -24,12 +24,12 @@ static void *counting_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 
 	if (nsize == 0) {
 		e->used -= old;
-		free(ptr);
+		slab_free(&e->slab, ptr, old);
 		return NULL;
 	}
 	if (e->limit != 0 && e->running != NULL && nsize > old && e->used + (nsize - old) > e->limit)
 		return NULL;
-	block = realloc(ptr, nsize);
+	block = slab_resize(&e->slab, ptr, old, nsize);
 	if (block != NULL) {
 		e->used += nsize - old;
 		if (e->used > e->peak)
@@ -214,6 +214,7 @@ static void engine_free(engine *e)
 	timers_stop(e);
 	tasks_close(e);
 	lua_close(e->L);
+	slab_close(&e->slab);
 	free(e);
 	if (closed != NULL)
 		closed(ud);

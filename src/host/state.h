@@ -2,6 +2,7 @@
 #ifndef LUNATION_HOST_STATE_H
 #define LUNATION_HOST_STATE_H
 
+#include "host/slab.h"
 #include "host/task.h"
 
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct engine {
 
 	/* memory: the limit binds only while a task runs, so that the host itself never meets it */
 	size_t used, limit, peak;
+	struct slab slab;
 };
 
 /* memory_limit in bytes, 0 is none. Opens the standard libraries and the list of C modules. */
