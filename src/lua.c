@@ -16,6 +16,8 @@ static const luaL_Reg modules[] = {
 	{ "lunation.tz", luaopen_lunation_tz },
 	{ "lunation.http_server", luaopen_lunation_http_server },
 	{ "lunation.worker.core", luaopen_lunation_worker_core },
+	{ "lunation.crypto", luaopen_lunation_crypto },
+	{ "lunation.xml", luaopen_lunation_xml },
 	{ NULL, NULL },
 };
 

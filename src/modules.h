@@ -7,6 +7,7 @@
 /* Puts every module below into package.preload. */
 void lua_modules(lua_State *L);
 
+int luaopen_lunation_crypto(lua_State *L);
 int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
 int luaopen_lunation_ical_tree(lua_State *L);
@@ -19,5 +20,6 @@ int luaopen_lunation_timer(lua_State *L);
 int luaopen_lunation_tz(lua_State *L);
 int luaopen_lunation_http_server(lua_State *L);
 int luaopen_lunation_worker_core(lua_State *L);
+int luaopen_lunation_xml(lua_State *L);
 
 #endif
