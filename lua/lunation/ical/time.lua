@@ -104,6 +104,7 @@ function M.times(node, context)
   end
   if times.all_day and not times.duration then times.duration = "P1D" end
   if times.duration == "PT0S" then times.duration = nil end
+  if not times.duration then times.end_zone = nil end
   context.memo[node] = times
   return times
 end
@@ -182,7 +183,7 @@ function M.write(node, context)
   end
   M.set(first, start, "local", name, context)
   local finish = component.find(node, "DTEND")
-  local as_duration = component.find(node, "DURATION") ~= nil and not finish
+  local as_duration = component.find(node, "DURATION") ~= nil and not finish and not event["lunation:endTimeZone"]
   local end_zone = event["lunation:endTimeZone"]
   if not length or (length.days == 0 and length.seconds == 0) then
     component.remove(node, "DURATION")
