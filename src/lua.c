@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 static const luaL_Reg modules[] = {
+	{ "lunation.bridge", luaopen_lunation_bridge },
 	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.ical.tree", luaopen_lunation_ical_tree },

@@ -8,6 +8,7 @@
 void lua_modules(lua_State *L);
 
 int luaopen_lunation_crypto(lua_State *L);
+int luaopen_lunation_bridge(lua_State *L);
 int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
 int luaopen_lunation_ical_tree(lua_State *L);

@@ -19,4 +19,10 @@ function strict.lock()
   })
 end
 
+--- Adds a folder to where modules are searched.
+---@param directory string
+function strict.path(directory)
+  package.path = directory .. "/?.lua;" .. directory .. "/?/init.lua;" .. package.path
+end
+
 return strict

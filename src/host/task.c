@@ -303,7 +303,7 @@ static void task_run(task *t)
 	engine_release(e);
 }
 
-task *task_spawn(engine *e, int nargs, task_done_fn done, void *ud)
+static task *task_prepare(engine *e, int nargs, task_done_fn done, void *ud)
 {
 	task *t = task_new(e);
 
@@ -314,10 +314,25 @@ task *task_spawn(engine *e, int nargs, task_done_fn done, void *ud)
 	t->nargs = nargs;
 	t->done = done;
 	t->ud = ud;
+	return t;
+}
+
+task *task_spawn(engine *e, int nargs, task_done_fn done, void *ud)
+{
+	task *t = task_prepare(e, nargs, done, ud);
+
 	if (e->running != NULL || e->depth >= DEPTH_MAX)
 		enqueue(t);
 	else
 		task_run(t);
+	return t;
+}
+
+task *task_spawn_later(engine *e, int nargs, task_done_fn done, void *ud)
+{
+	task *t = task_prepare(e, nargs, done, ud);
+
+	enqueue(t);
 	return t;
 }
 

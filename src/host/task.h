@@ -51,6 +51,9 @@ typedef void (*task_done_fn)(void *ud, lua_State *L, bool ok, int nresults);
  */
 task *task_spawn(engine *e, int nargs, task_done_fn done, void *ud);
 
+/* The same, but it never runs before this returns. */
+task *task_spawn_later(engine *e, int nargs, task_done_fn done, void *ud);
+
 /* Ends a task: its operation is cancelled, its <close> variables are closed, `done` is called with ok=false and an
  * error whose code is "cancelled". A running task ends at its next wait. */
 void task_cancel(task *t);
