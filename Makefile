@@ -43,6 +43,11 @@ $(BUILD)/%.o: %.c Makefile
 
 -include $(OBJ:.o=.d)
 
+run: deps
+	@$(MAKE) -s all
+	@build/lunation run tools/first_run.lua
+	@exec build/lunation serve
+
 test: deps-test all clients
 	build/lunation run spec/run.lua
 
@@ -101,4 +106,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean
+.PHONY: all run test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean
