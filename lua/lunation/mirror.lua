@@ -25,6 +25,20 @@ function mirror.row(provider, native)
   }
 end
 
+--- What a provider has under an id now. One without anything upstream has what the mirror has.
+---@param store lunation.Store
+---@param provider table
+---@param account table
+---@param calendar lunation.CalendarRow
+---@param id string
+---@return table? native, lunation.Error? code not_found
+function mirror.fetch(store, provider, account, calendar, id)
+  if provider.fetch then return provider.fetch(account, calendar, id) end
+  local row, err = store:event(calendar.key, id)
+  if not row then return nil, err or errors.new("not_found", "no such event") end
+  return row.original
+end
+
 --- How often a row that keeps being written is asked for before the refresh is put off.
 local ATTEMPTS = 5
 
@@ -33,7 +47,7 @@ local function fetch_again(store, run, calendar, ids, fresh)
   for _, id in ipairs(ids) do
     local at, missing = store:calendar_state(calendar.key)
     if not at then return nil, missing end
-    local native, err = run.provider.fetch(run.account, calendar, id)
+    local native, err = mirror.fetch(store, run.provider, run.account, calendar, id)
     if native then
       local row, unreadable = mirror.row(run.provider, native)
       if not row then return nil, unreadable end
@@ -109,6 +123,11 @@ function mirror.sync(store, run, calendar, told)
     batch = next_batch
   end
   if failure then return nil, failure end
+  if at.version == version and not at.synced_at then
+    -- Nothing came at all: an empty calendar, or one without anything upstream. It is known to be so now.
+    local applied, problem = store:apply { calendar = calendar.key, expect = version, fence = run.fence }
+    if not applied then return nil, problem end
+  end
   return true
 end
 

@@ -51,7 +51,7 @@ function Write:_open(calendar, operation, held)
   end
   local provider, ready = upstream.open(self.engine, account)
   if not provider then return nil, ready end
-  if calendar.readOnly or not provider[operation] then
+  if operation and (calendar.readOnly or not provider[operation]) then
     return nil, errors.new("forbidden", "the calendar cannot be written", { account = account.id })
   end
   local writer = { store = self.store, engine = self.engine, provider = provider, account = ready, calendar = calendar,
@@ -230,7 +230,7 @@ function Write:recover(filter)
   local counts = { finished = 0, left = 0 }
   for _, open in ipairs(found) do
     local calendar = self.store:calendar(open.calendar)
-    local writer = calendar and self:_open(calendar, "fetch")
+    local writer = calendar and self:_open(calendar)
     local outcome = writer and recover.one(writer, open)
     if outcome == "finished" then
       counts.finished = counts.finished + 1

@@ -110,7 +110,7 @@ local function look_again(writer, outcome, id)
   local row, err = writer.store:event(writer.calendar.key, id)
   if err then return nil, err end
   local revision = row and row.revision or false
-  local native, failure = writer.provider.fetch(writer.account, writer.calendar, id)
+  local native, failure = mirror.fetch(writer.store, writer.provider, writer.account, writer.calendar, id)
   if native then
     local put, unreadable = intent.put(writer, native, revision)
     if not put then return nil, unreadable end

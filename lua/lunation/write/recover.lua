@@ -6,11 +6,12 @@
 local log = require "lunation.log"
 local edit = require "lunation.write.edit"
 local intent = require "lunation.write.intent"
+local mirror = require "lunation.mirror"
 
 local recover = {}
 
 local function fetch(writer, id)
-  local native, err = writer.provider.fetch(writer.account, writer.calendar, id)
+  local native, err = mirror.fetch(writer.store, writer.provider, writer.account, writer.calendar, id)
   if native then return native end
   if err.code == "not_found" then return false end
   return nil, err

@@ -7,6 +7,7 @@ local crypto = require "lunation.crypto"
 local errors = require "lunation.errors"
 local edit = require "lunation.write.edit"
 local intent = require "lunation.write.intent"
+local mirror = require "lunation.mirror"
 local upstream = require "lunation.upstream"
 
 local steps = {}
@@ -24,7 +25,7 @@ local function unknown(err)
 end
 
 local function fetch(writer, id)
-  return writer.provider.fetch(writer.account, writer.calendar, id)
+  return mirror.fetch(writer.store, writer.provider, writer.account, writer.calendar, id)
 end
 
 --- What a write starts from: the mirror's row, or a fresher copy of the provider's.
@@ -135,6 +136,12 @@ end
 --- the change is tried once more.
 ---@return table? native, lunation.Error|table err_or_base, table? base the copy that the failed change was last tried on
 local function update_merged(writer, base, change, compute)
+  if not base.etag then
+    -- Its last answer could not be read back: there is nothing to be careful with before the provider is asked.
+    local newer, failure = newer_base(writer, base)
+    if not newer then return nil, failure, base end
+    base = newer
+  end
   for attempt = 1, 2 do
     local after, impossible = compute(base)
     if not after then return nil, impossible, base end
@@ -273,7 +280,12 @@ function steps.delete(writer, open, row)
     return writer.provider.delete(writer.account, writer.calendar, base.id,
       { etag = base.etag, schedule_tag = base.schedule_tag, scope = "all" })
   end
-  local deleted, err = call()
+  local deleted, err
+  if base.etag then
+    deleted, err = call()
+  else
+    err = errors.new("precondition_failed", "its last answer could not be read back")
+  end
   if not deleted and err.code == "precondition_failed" then
     local newer, failure = newer_base(writer, base)
     if newer then
