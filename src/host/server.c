@@ -84,7 +84,10 @@ static void end_when_empty(void)
 {
 	if (server.listeners || server.conns || !server.loop)
 		return;
-	uv_close((uv_handle_t *)&server.sweep, NULL);
+	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again.
+	 */
+	uv_close((uv_handle_t *)server.sweep, (uv_close_cb)free);
+	server.sweep = NULL;
 	if (server.spare_fd >= 0)
 		close(server.spare_fd);
 	server.spare_fd = -1;
@@ -96,10 +99,13 @@ static void begin_when_empty(uv_loop_t *loop)
 	struct rlimit files;
 	if (server.loop)
 		return;
+	server.sweep = malloc(sizeof *server.sweep);
+	if (!server.sweep)
+		abort();
 	server.loop = loop;
-	uv_timer_init(loop, &server.sweep);
-	uv_timer_start(&server.sweep, on_sweep, SWEEP, SWEEP);
-	uv_unref((uv_handle_t *)&server.sweep);
+	uv_timer_init(loop, server.sweep);
+	uv_timer_start(server.sweep, on_sweep, SWEEP, SWEEP);
+	uv_unref((uv_handle_t *)server.sweep);
 	server.spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;

@@ -201,7 +201,7 @@ bool tls_is_h2(struct conn *c);
 /* server.c */
 extern struct server {
 	uv_loop_t *loop;
-	uv_timer_t sweep;
+	uv_timer_t *sweep;
 	struct listener *listeners;
 	struct conn *conns;
 	unsigned nconns, nexchanges;

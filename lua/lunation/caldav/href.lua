@@ -79,7 +79,7 @@ function M.resolve(base, reference)
   reference = reference:gsub("^%s+", ""):gsub("%s+$", "")
   local parts = M.parse(reference)
   if not parts then
-    if reference:find("^%a[%w+.-]*:") and not reference:find("^[^/]*/") then return nil end
+    if reference:find("^%a[%w+.-]*:") then return nil end
     parts = M.parse(base)
     if not parts then return nil end
     if reference:sub(1, 2) == "//" then

@@ -16,6 +16,7 @@ local M = {
 ---@field provider string
 ---@field refusal string?                 sentence for people when the password is refused
 ---@field url string?                     where discovery starts when the account names no address
+---@field max_answer integer?              bytes of one answer, 64 MiB
 ---@field check (fun(account:table):boolean?, lunation.Error?)?  looks at credentials before anything is sent
 
 ---The functions of a provider, all of which yield.

@@ -19,12 +19,13 @@ local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308
 ---@field refusal string?        sentence for people on 401
 ---@field auth table?            of lunation.http
 ---@field timeout number         seconds for one request
+---@field max_answer integer     bytes of one answer
 local Session = {}
 Session.__index = Session
 
 ---A session of an account. Nothing is sent yet.
 ---@param account table  with .credentials ({username=,password=} or {token=}) and .guard
----@param options {provider:string?, refusal:string?, timeout:number?}?
+---@param options {provider:string?, refusal:string?, timeout:number?, max_answer:integer?}?
 ---@return caldav.Session
 function M.new(account, options)
   options = options or {}
@@ -37,7 +38,7 @@ function M.new(account, options)
   end
   return setmetatable({
     account = account, provider = options.provider or account.provider or "caldav", refusal = options.refusal, auth = auth,
-    timeout = options.timeout or account.timeout or 30,
+    timeout = options.timeout or account.timeout or 30, max_answer = options.max_answer or max_answer,
   }, Session)
 end
 
@@ -57,7 +58,7 @@ function Session:send(request)
     for name, value in pairs(request.headers or {}) do headers[name] = value end
     local answer, err = http.request {
       method = request.method, url = url, headers = headers, body = request.body, auth = self.auth, guard = self.account.guard,
-      timeout = request.timeout or self.timeout, max_body = request.max_body or max_answer, follow = 0,
+      timeout = request.timeout or self.timeout, max_body = request.max_body or self.max_answer, follow = 0,
     }
     if not answer then return nil, self:name(failure.transport(err)) end
     local location = redirects[answer.status] and answer.headers["location"]
@@ -127,7 +128,7 @@ function Session:multistatus(method, url, depth, element, content)
   }
   if not answer then return nil, err, refused end
   if answer.status ~= 207 then return nil, self:name(failure.not_dav()), answer end
-  local result, unreadable = multistatus.read(answer.body, answer.url, max_answer)
+  local result, unreadable = multistatus.read(answer.body, answer.url, self.max_answer)
   if not result then return nil, self:name(unreadable), answer end
   return result, nil, answer
 end
