@@ -107,8 +107,7 @@ end
 
 function Write:_create(request, held)
   local calendar = request.calendar
-  local event = {}
-  for name, value in pairs(request.event) do event[name] = value end
+  local event = model.copy(request.event)
   local once
   if request.key then
     once = { app = request.app, user = request.user, route = "event", key = request.key }
@@ -118,8 +117,9 @@ function Write:_create(request, held)
     event.uid = once and crypto.uuid5(KEY_SPACE, table.concat({ once.app, once.user, calendar.key, once.key }, "\n"))
       or crypto.uuid()
   end
-  local valid, problem = model.validate(event)
-  if not valid then return nil, problem end
+  local invalid
+  event, invalid = edit.checked(event)
+  if not event then return nil, invalid end
   local writer, refused = self:_open(calendar, "create", held)
   if not writer then return nil, refused end
   local id = writer.provider.new_id(event.uid)

@@ -60,7 +60,7 @@ end
 local function cut(writer, native, plan)
   local event, err = writer.provider.event:to(native)
   if not event then return nil, err end
-  local first, impossible = edit.apply(event, { scope = "following", recurrenceId = plan.recurrenceId })
+  local first, impossible = edit.apply(event, { scope = "following", recurrenceId = plan.recurrenceId, uid = plan.uid })
   if not first then return nil, impossible end
   local from, unmappable = writer.provider.event:from(first, native)
   if not from then return nil, unmappable end
@@ -80,11 +80,15 @@ local function split(writer, open)
   if second == nil then return nil, failure end
   local event = first and writer.provider.event:to(first)
   local whole = event and edit.goes_on(event, plan.recurrenceId)
-  if second and whole and open.direction == "forward" then
+  local undo = open.direction == "undo"
+  if second and whole and not undo then
     local done, problem = cut(writer, first, plan)
-    if not done then return nil, problem end
-    first = done
-  elseif second and whole then
+    -- Another has made it a series that cannot be cut there any more.
+    undo = not done and (problem.code == "not_found" or problem.code == "invalid_request")
+    if not done and not undo then return nil, problem end
+    first = done or first
+  end
+  if second and whole and undo then
     local deleted, problem = writer.provider.delete(writer.account, writer.calendar, plan.second,
       { etag = second.etag, scope = "all" })
     if not deleted and problem.code ~= "not_found" then return nil, problem end

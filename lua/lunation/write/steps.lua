@@ -77,12 +77,19 @@ end
 
 --- Sends a new event. The id is ours: one that is there already is the one of an earlier try, unless the caller chose
 --- the UID.
-local function send(writer, event, id, given)
-  local native, unmappable = writer.provider.event:from(event)
+---@param writer lunation.Writer
+---@param event lunation.Event
+---@param id string
+---@param options { given: boolean?, like: table? } like: a native event whose other properties the new one has too
+---@return table? native, lunation.Error? with `unsettled` where it cannot be found out whether it is there
+local function send(writer, event, id, options)
+  local native, unmappable = writer.provider.event:from(event, options.like)
   if not native then return nil, unmappable end
+  -- What names the other one is no part of the new one.
+  native.id, native.href, native.etag, native.schedule_tag = nil, nil, nil, nil
   local created, err = writer.provider.create(writer.account, writer.calendar, native, { id = id })
   if created then return created end
-  if err.code == "conflict" and given then return nil, err end
+  if err.code == "conflict" and options.given then return nil, err end
   if err.code == "conflict" or unknown(err) then
     local there, why = fetch(writer, id)
     if there then return there end
@@ -104,7 +111,7 @@ function steps.create(writer, wanted)
   if known and wanted.given then
     return fail(writer, open, errors.new("conflict", "an event of this UID is there already", { field = "uid" }))
   end
-  local native, err = send(writer, wanted.event, wanted.id, wanted.given)
+  local native, err = send(writer, wanted.event, wanted.id, { given = wanted.given })
   if native then
     return succeed(writer, open, { { native, known and known.revision or false } }, native.id)
   end
@@ -241,7 +248,7 @@ function steps.split(writer, open, row, change)
     step = 1, plan = { split = true, uid = uid, second = id, recurrenceId = change.recurrenceId },
   })
   if not noted then return nil, lost end
-  local second, err = send(writer, changed, id, false)
+  local second, err = send(writer, changed, id, { like = base.native })
   if not second then
     if err.unsettled then
       intent.leave(writer, open, "undo")
