@@ -48,6 +48,15 @@ run: deps
 	@build/lunation run tools/first_run.lua
 	@exec build/lunation serve
 
+# A CalDAV server to try things with: Radicale on 127.0.0.1:5232, user alice, password secret, one calendar.
+caldav:
+	@tools/packages radicale curl
+	@mkdir -p build/caldav/collections/collection-root/alice/home
+	@test -e build/caldav/collections/collection-root/alice/home/.Radicale.props || printf \
+	  '{"tag":"VCALENDAR","D:displayname":"Home","ICAL:calendar-color":"#3a6ea5"}' > build/caldav/collections/collection-root/alice/home/.Radicale.props
+	@echo "Radicale answers on http://127.0.0.1:5232/; Ctrl-C ends it."
+	@exec spec/servers/radicale.sh $(CURDIR)/build/caldav 5232
+
 test: deps-test all clients
 	build/lunation run spec/run.lua
 
@@ -106,4 +115,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean
+.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean

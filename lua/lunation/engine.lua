@@ -28,7 +28,8 @@ local Engine = {}
 function Engine.__index(self, name)
   local module = parts[name]
   if not module then return Engine[name] end
-  local part = require(module).new(self)
+  local part, err = require(module).new(self)
+  if not part then error(err, 2) end
   rawset(self, name, part)
   return part
 end
