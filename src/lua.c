@@ -4,21 +4,16 @@
 #include <lauxlib.h>
 
 static const luaL_Reg modules[] = {
-	{ "lunation.bridge", luaopen_lunation_bridge },
+	{ "lunation.agenda", luaopen_lunation_agenda },
 	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.ical.tree", luaopen_lunation_ical_tree },
-	{ "lunation.json", luaopen_lunation_json },
 	{ "lunation.process.core", luaopen_lunation_process_core },
 	{ "lunation.rrule", luaopen_lunation_rrule },
-	{ "lunation.sqlite", luaopen_lunation_sqlite },
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.timer", luaopen_lunation_timer },
 	{ "lunation.tz", luaopen_lunation_tz },
 	{ "lunation.http_server", luaopen_lunation_http_server },
-	{ "lunation.worker.core", luaopen_lunation_worker_core },
-	{ "lunation.crypto", luaopen_lunation_crypto },
-	{ "lunation.xml", luaopen_lunation_xml },
 	{ NULL, NULL },
 };
 

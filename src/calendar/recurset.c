@@ -204,6 +204,11 @@ int64_t recur_set_start(const struct recur_set *set)
 	return set->start;
 }
 
+int64_t recur_set_first(const struct recur_set *set)
+{
+	return set->dates.count && set->dates.at[0] < set->start ? set->dates.at[0] : set->start;
+}
+
 bool recur_set_is_date(const struct recur_set *set)
 {
 	return set->date;

@@ -86,6 +86,8 @@ bool recur_set_date(struct recur_set *set, const struct civil *date, bool exclud
 void recur_set_seal(struct recur_set *set);
 
 int64_t recur_set_start(const struct recur_set *set);
+/* No occurrence is before this local time: DTSTART, or an earlier RDATE. */
+int64_t recur_set_first(const struct recur_set *set);
 bool recur_set_is_date(const struct recur_set *set);
 const struct tz_zone *recur_set_zone(const struct recur_set *set);
 /* Whether a rule of it has neither COUNT nor UNTIL. */
