@@ -47,6 +47,7 @@ config.limits = {
   tombstones = { "seconds", 30 * 86400, "how long a deletion is remembered" },
   idempotency = { "seconds", 86400, "how long an Idempotency-Key is remembered" },
   job_attempts = { "count", 8, "tries of a job" },
+  agenda = { "bytes", 128 * 1024 * 1024, "times of events and occurrences in memory of a worker" },
   renderings = { "bytes", 64 * 1024 * 1024, "cache of rendered events of a worker" },
   -- scripts
   script_memory = { "bytes", 256 * 1024 * 1024, "Lua memory of the trusted scripts of a worker" },

@@ -217,6 +217,7 @@ static bool source_step(struct merge *m, struct source *s)
 			if (!run_step(m, s))
 				return false;
 		} while (!event_occurs(s->head.event, q->from, q->to));
+		s->head.end = s->head.event->end; /* the run has the series' */
 		return true;
 	case CHAIN:
 		return chain_step(m, s);
