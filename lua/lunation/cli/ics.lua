@@ -21,10 +21,17 @@ return {
       file:close()
       if not text then return nil, errors.new("invalid_request", path .. " is not a file") end
     end
-    local events, err = require("lunation.ical").events(text)
-    if not events then
-      local place = path == "-" and "standard input" or path
-      return nil, errors.new("invalid_request", ("%s:%s: %s"):format(place, err.line or "?", tostring(err)))
+    local place = path == "-" and "standard input" or path
+    local function at(problem)
+      local message = problem.message or tostring(problem)
+      return ("%s:%s: %s"):format(place, problem.line or "?", message)
+    end
+    local events, warnings = require("lunation.ical").events(text)
+    if not events then return nil, errors.new("invalid_request", at(warnings)) end
+    for _, warning in ipairs(warnings) do
+      -- An event that cannot be read would be missing from the output: that is bad input, not a remark.
+      if warning.skipped then return nil, errors.new("invalid_request", at(warning)) end
+      io.stderr:write(at(warning), "\n")
     end
     output.json(require("lunation.json").array(events))
   end,

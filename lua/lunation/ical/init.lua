@@ -1,5 +1,7 @@
 -- lunation.ical: iCalendar (RFC 5545, 6868, 7265, 7529, 7986, 9074) as trees, and as canonical events (JSCalendar, RFC 8984).
 local component = require "lunation.ical.component"
+local instances = require "lunation.ical.instances"
+local jcal = require "lunation.ical.jcal"
 local mapping = require "lunation.ical.mapping"
 local series = require "lunation.ical.series"
 local tree = require "lunation.ical.tree"
@@ -59,6 +61,7 @@ function M.events(source, options)
   if not root then return nil, failure(warnings) end
   local m = options and options.mapping or mapping
   local context = series.context(root, warnings)
+  context.exact = options and options.exact
   local events = {}
   for _, group in ipairs(series.collect(root)) do
     local found, problem = series.events(m, group, context)
@@ -104,6 +107,54 @@ function M.uid(source)
   local root = as_tree(source)
   local group = root and series.collect(root)[1]
   return group and group.uid
+end
+
+---The instances of a text in a window, in order of their starts, as instants.
+---@param source string|lunation.ical.Component
+---@param options {from: integer|string?, to: integer|string?, tzid: string?, limit: integer?, include_dtstart: boolean?}? window
+---[from, to): instants, UTC times or local times of tzid, which is also what floating times are read in (UTC without it);
+---include_dtstart: DTSTART counts even where its rule does not give it
+---@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]?
+---@return boolean|table truncated_or_error
+function M.instances(source, options)
+  options = options or {}
+  -- exact: an all-day event that ends where it starts has no length here; to people it is a day.
+  local events, err = M.events(source, { strict = options.strict, mapping = options.mapping, exact = true })
+  if not events then return nil, err end
+  local list, truncated = instances.instances(events, options)
+  if not list then return nil, failure { message = truncated } end
+  for _, found in ipairs(list) do found.event = nil end
+  return list, truncated
+end
+
+---The busy times of a text in a window.
+---@param source string|lunation.ical.Component
+---@param options {from: integer|string, to: integer|string, tzid: string?}
+---@return {type: "BUSY"|"BUSY-TENTATIVE", start: integer, finish: integer}[]?
+---@return table? err
+function M.freebusy(source, options)
+  local events, err = M.events(source, options)
+  if not events then return nil, err end
+  local busy, why = instances.freebusy(events, options)
+  if not busy then return nil, failure { message = why } end
+  return busy
+end
+
+---A tree as jCal (RFC 7265), ready for lunation.json.
+---@param node lunation.ical.Component
+---@return table
+function M.to_jcal(node)
+  return jcal.to(node)
+end
+
+---jCal as a tree.
+---@param value table
+---@return lunation.ical.Component? tree
+---@return table? err
+function M.from_jcal(value)
+  local node, err = jcal.from(value)
+  if not node then return nil, failure(err) end
+  return node
 end
 
 M.component = component

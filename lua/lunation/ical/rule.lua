@@ -85,13 +85,11 @@ function M.from_rrule(text, event)
   local seen = {}
   for part in body:gmatch("[^;]+") do
     local name, v = part:match("^([%w-]+)=(.*)$")
-    if not name then return nil, ("%q is not part of a rule"):format(part) end
-    if seen[name] then return nil, ("%s stands twice"):format(name) end
-    seen[name] = true
     local err
-    if v == "" then
-      -- An empty part says nothing; several clients write them.
-      err = nil
+    if name and seen[name] then return nil, ("%s stands twice"):format(name) end
+    if not name or v == "" then
+      -- A part without a value says nothing; several clients write them.
+      name = name or part
     elseif name == "FREQ" then
       rule.frequency = frequencies[v]
       if not rule.frequency then err = ("FREQ=%s is unknown"):format(v) end
@@ -123,6 +121,7 @@ function M.from_rrule(text, event)
     elseif name:sub(1, 2) ~= "X-" then
       err = ("%s is unknown"):format(name)
     end
+    seen[name] = true
     if err then return nil, err end
   end
   if not rule.frequency then return nil, "the rule has no FREQ" end

@@ -77,6 +77,12 @@ function M.made_uid(node)
   return ("no-uid-%016x"):format(hash)
 end
 
+---@param uid string
+---@return boolean whether the text had no UID
+function M.is_made(uid)
+  return uid:find("^no%-uid%-%x+$") ~= nil
+end
+
 ---Which of the masters counts.
 ---@return lunation.ical.Component?
 local function chosen_master(series)
@@ -159,8 +165,13 @@ local function spread(master, ranges, overrides)
   for i, range in ipairs(ranges) do
     local to = ranges[i + 1] and ranges[i + 1].key
     local shift = value.seconds(range.patch.start or range.key) - value.seconds(range.key)
-    for _, key in ipairs(recurrence.occurrences(master, range.key, to, RANGE_LIMIT)) do
-      if key ~= range.key and not overrides[key] then
+    local keys = recurrence.occurrences(master, range.key, to, RANGE_LIMIT)
+    for key, patch in pairs(overrides) do
+      -- Instances that RDATE added move too.
+      if next(patch) == nil and key > range.key and (not to or key < to) then keys[#keys + 1] = key end
+    end
+    for _, key in ipairs(keys) do
+      if key ~= range.key and (not overrides[key] or next(overrides[key]) == nil) then
         local patch = instance.copy(range.patch)
         if shift ~= 0 then patch.start = value.shift(key, shift) else patch.start = nil end
         overrides[key] = patch
@@ -211,7 +222,9 @@ function M.events(m, series, context, options)
   local overrides = recurrence.read_dates(node, master, context)
   local ranges = {}
   for key, found in pairs(M.by_key(series.overrides, master, context)) do
-    local patch = override_patch(m, master, key, found.node, context)
+    -- An instance that EXDATE takes away is gone, whatever an override says of it.
+    local excluded = overrides[key] and overrides[key].excluded
+    local patch = not excluded and override_patch(m, master, key, found.node, context)
     if patch then
       overrides[key] = patch
       if found.range then ranges[#ranges + 1] = { key = key, patch = patch } end

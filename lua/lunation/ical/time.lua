@@ -47,6 +47,7 @@ local function until_end(start, finish, property, context)
   if start.kind == "date" then
     local days = (value.seconds(finish.at:sub(1, 10)) - value.seconds(start.at:sub(1, 10))) // 86400
     if days < 0 then context.warn(property, "DTEND is before DTSTART; the event is taken as one day") end
+    if days <= 0 and context.exact then return "P0D" end
     return value.format_duration { days = math.max(days, 1), seconds = 0 }
   end
   local from, to
@@ -102,8 +103,9 @@ function M.times(node, context)
       times.duration = value.format_duration(length)
     end
   end
+  if times.duration == "P0D" then times.duration = "PT0S" end
   if times.all_day and not times.duration then times.duration = "P1D" end
-  if times.duration == "PT0S" then times.duration = nil end
+  if times.duration == "PT0S" and not times.all_day then times.duration = nil end
   if not times.duration then times.end_zone = nil end
   context.memo[node] = times
   return times

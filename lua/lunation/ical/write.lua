@@ -143,7 +143,7 @@ local function write_overrides(job, group, master, before, after)
     local found = nodes[key]
     local was_excluded, is_excluded = was and was.excluded == true, is and is.excluded == true
     if is_excluded then
-      if found then
+      if found and not was_excluded then
         for _, node in ipairs(found.all) do gone_nodes[node] = true end
       end
       if not was_excluded or retype or moved[key] then exdates[#exdates + 1] = key end

@@ -211,12 +211,12 @@ local function shift_overrides(event, overrides, shift, all_day)
     if all_day ~= (event.showWithoutTime or false) then
       -- A length or a time of the other kind means nothing here.
       changed.duration, changed.showWithoutTime, changed.timeZone, changed["lunation:endTimeZone"] = nil, nil, nil, nil
-      if changed.start == target then changed.start = nil end
     end
     if all_day and target then
       target = target:sub(1, 10) .. "T00:00:00"
       if type(changed.start) == "string" then changed.start = changed.start:sub(1, 10) .. "T00:00:00" end
     end
+    if changed.start == target then changed.start = nil end
     if target then moved[target] = changed end
   end
   return moved

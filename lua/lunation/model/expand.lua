@@ -56,6 +56,14 @@ local function recurring(event)
   return event.recurrenceRules ~= nil and #event.recurrenceRules > 0
 end
 
+-- Whether every rule ended before the series begins.
+local function ended(event)
+  for _, rule in ipairs(event.recurrenceRules) do
+    if not rule["until"] or rule["until"] >= event.start then return false end
+  end
+  return true
+end
+
 ---@param event table canonical master
 ---@return integer? start first instant of any instance
 ---@return integer? finish last instant of any instance; nil: there is no end
@@ -112,8 +120,8 @@ end
 ---@param from integer? instant
 ---@param to integer? instant
 ---@param limit integer? 1000 unless told
----@param options {zone: string?, include_start: boolean?}? zone for floating times and dates; include_start: the start counts as an
----instance even where no rule gives it
+---@param options {zone: string?, include_start: boolean?, cancelled: boolean?}? zone for floating times and dates; include_start: the
+---start counts as an instance even where no rule gives it; cancelled: instances that are cancelled alone are listed too
 ---@return {start: integer, finish: integer, recurrenceId: string?, override: table?}[]
 ---@return boolean truncated
 function M.expand(event, from, to, limit, options)
@@ -147,7 +155,8 @@ function M.expand(event, from, to, limit, options)
     if start and inside(start, finish) then list[#list + 1] = { start = start, finish = finish, recurrenceId = key } end
   end
   for key, patch in pairs(overrides) do
-    if not patch.excluded and not (patch.status == "cancelled" and event.status ~= "cancelled") then
+    local cancelled = patch.status == "cancelled" and event.status ~= "cancelled" and not options.cancelled
+    if not patch.excluded and not cancelled then
       local full = instance.flatten(event, key)
       local start, finish = M.bounds(full, options.zone)
       if start and inside(start, finish) then
@@ -174,7 +183,7 @@ function M.expand(event, from, to, limit, options)
     end
     low = value.shift(keys[#keys], 1)
   end
-  if options.include_start and recurring(event) and not overrides[event.start] then
+  if options.include_start and recurring(event) and not overrides[event.start] and not ended(event) then
     local known = false
     for _, found in ipairs(list) do known = known or found.recurrenceId == event.start end
     if not known then add(event.start) end
