@@ -74,4 +74,10 @@ function engine.current()
   return current, err
 end
 
+--- The engine that `current` has opened, if it has.
+---@return lunation.Engine?
+function engine.opened()
+  return current
+end
+
 return engine

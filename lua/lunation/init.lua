@@ -1,0 +1,345 @@
+-- The automator's module: `local cal = require "lunation"`. Calendars of every account, read and written by few words;
+-- hooks, schedules and routes. A script is trusted: it sees the accounts of every user.
+
+local engines = require "lunation.engine"
+local errors = require "lunation.errors"
+local json = require "lunation.json"
+local routes = require "lunation.routes"
+local tz = require "lunation.tz"
+local units = require "lunation.units"
+local when = require "lunation.when"
+
+local cal = {}
+
+cal.null = json.null -- empties a field in `cal.update`
+
+-- What an event came from; events are plain tables, and this stays out of them.
+local origins = setmetatable({}, { __mode = "k" })
+
+-- Scripts get errors raised: they are short, and an unseen `nil` would go on as a wrong agenda.
+local function check(value, err)
+  if value == nil and err ~= nil then error(err, 0) end
+  return value
+end
+
+local function engine()
+  return check(engines.current())
+end
+
+-- --- accounts and calendars -----------------------------------------------------------------------------------------
+
+local function accounts_of(filter)
+  return check(engine().store:accounts { ids = filter })
+end
+
+--- Every account, in the order in which they were added.
+---@return fun(): lunation.Account?
+function cal.accounts()
+  local list, i = accounts_of(), 0
+  return function()
+    i = i + 1
+    return list[i]
+  end
+end
+
+--- One account, by its id, its name or its identity.
+---@param wanted integer|string
+---@return lunation.Account
+function cal.account(wanted)
+  local found
+  for account in cal.accounts() do
+    if account.id == math.tointeger(wanted) or account.name == wanted or account.identity == wanted then
+      if found then error(errors.new("invalid_request", ("more than one account is called `%s`; use its id"):format(wanted)), 2) end
+      found = account
+    end
+  end
+  return found or error(errors.new("not_found", ("there is no account `%s`"):format(tostring(wanted))), 2)
+end
+
+local function calendars_of(accounts)
+  local ids = {}
+  for i, account in ipairs(accounts) do ids[i] = account.id end
+  if #ids == 0 then return {} end
+  return check(engine().store:calendars { accounts = ids })
+end
+
+--- The calendars of an account, or of all.
+---@param account integer|string|lunation.Account|nil
+---@return table[]
+function cal.calendars(account)
+  if account == nil then return calendars_of(accounts_of()) end
+  return calendars_of { type(account) == "table" and account or cal.account(account) }
+end
+
+local function is_called(calendar, name)
+  return calendar.id == name or calendar.title == name or (name == "primary" and calendar.primary)
+end
+
+-- "work/primary", "work/Team": an account, then a calendar's id, title or `primary`. Without "/" any account's calendar.
+local function find_calendar(name)
+  if type(name) == "table" then return name end
+  local accounts = accounts_of()
+  for _, account in ipairs(accounts) do
+    for _, called in ipairs { account.name or account.identity, account.identity, tostring(account.id) } do
+      if name:sub(1, #called + 1) == called .. "/" then
+        local rest = name:sub(#called + 2)
+        local list = calendars_of { account }
+        for _, calendar in ipairs(list) do
+          if is_called(calendar, rest) then return calendar end
+        end
+        if rest == "primary" and list[1] then return list[1] end
+      end
+    end
+  end
+  for _, calendar in ipairs(calendars_of(accounts)) do
+    if is_called(calendar, name) then return calendar end
+  end
+  return nil, errors.new("not_found", ("there is no calendar `%s`"):format(name))
+end
+
+-- --- reading ----------------------------------------------------------------------------------------------------------
+
+-- Instances as canonical events; what differs by instance stands beside the event in slots (lunation.query).
+local rendering = {
+  name = "script", variant = "read", digest = "1",
+  render = function(event, ctx)
+    return json.encode {
+      event = event, calendar = ctx.calendar.key, master = ctx.id, recurring = ctx.recurring or false, recurrenceId = ctx.recurrenceId,
+      from = json.raw "\1s\2", to = json.raw "\1e\2", id = json.raw "\1i\2",
+    }
+  end,
+}
+
+local function epoch_of(utc)
+  return tz.to_utc(utc:sub(1, 19), "UTC")
+end
+
+-- The instance as an event of its own, its start in its own zone.
+local function instance_of(item, calendar, account)
+  local event = item.event
+  local from, to = epoch_of(item.from), epoch_of(item.to)
+  local zone = event.timeZone or event.showWithoutTime and "UTC" or calendar.timeZone or "UTC"
+  local start = event.showWithoutTime and item.from:sub(1, 19) or tz.to_local(from, zone)
+  local recurrence_id = item.recurring and (item.recurrenceId or start) or nil
+  event.start, event.duration = start, when.duration(to - from)
+  event.recurrenceRules, event.recurrenceOverrides, event.excludedRecurrenceRules = nil, nil, nil
+  event.recurrenceId = recurrence_id
+  event.id, event.calendar, event.calendarTitle = item.id, calendar.id, calendar.title
+  event.account, event.accountId = account.name or account.identity, account.id
+  event.utcStart, event.utcEnd = from, to
+  origins[event] = { calendar = calendar, id = item.master, recurrenceId = recurrence_id }
+  return event
+end
+
+local function choose(query)
+  local accounts = {}
+  if query.accounts then
+    for i, wanted in ipairs(query.accounts) do accounts[i] = type(wanted) == "table" and wanted or cal.account(wanted) end
+  else
+    accounts = accounts_of()
+  end
+  local by_id, calendars = {}, {}
+  for _, account in ipairs(accounts) do by_id[account.id] = account end
+  if query.calendars then
+    for i, name in ipairs(query.calendars) do calendars[i] = check(find_calendar(name)) end
+    for _, calendar in ipairs(calendars) do
+      by_id[calendar.account] = by_id[calendar.account] or cal.account(calendar.account)
+    end
+  end
+  local fresh = {}
+  for _, account in pairs(by_id) do fresh[#fresh + 1] = account end
+  local stale = engine().sync:refresh { accounts = fresh }
+  if query.stale then table.move(stale, 1, #stale, #query.stale + 1, query.stale) end
+  -- asked again: a first sync has just found the calendars
+  return query.calendars and calendars or calendars_of(accounts), by_id
+end
+
+--- Events in a time, in order, recurring ones as their instances. Mirrors that are too old are made fresh first.
+---@param query {from: any, to: any, calendars: string[]?, accounts: any[]?, timeZone: string?, stale: table[]?} times as
+---  `lunation.when.instant` takes them; stale: gets an entry for each account that is shown from an older mirror
+---@return fun(): table?
+function cal.events(query)
+  query = query or {}
+  local from = check(when.instant(query.from or "now", { zone = query.timeZone }))
+  local to = check(when.instant(query.to or "+7d", { zone = query.timeZone, base = from }))
+  local calendars, accounts = choose(query)
+  local by_key, page, position, i = {}, {}, nil, 0
+  for _, calendar in ipairs(calendars) do by_key[calendar.key] = calendar end
+  local more = #calendars > 0
+  return function()
+    i = i + 1
+    while not page[i] and more do
+      local answer = check(engine().query:page {
+        calendars = calendars, accounts = accounts, from = from, to = to, mode = "instances", limit = 250, after = position,
+        rendering = rendering,
+      })
+      page, i, position = json.decode(answer.json), 1, answer.next
+      more = position ~= nil
+    end
+    local item = page[i]
+    if not item then return nil end
+    local calendar = by_key[item.calendar]
+    return instance_of(item, calendar, accounts[calendar.account])
+  end
+end
+
+--- How long an event lasts, for people: "1h30m", "2 days".
+---@param event table
+---@return string
+function cal.lasts(event)
+  return when.lasts((event.utcEnd or 0) - (event.utcStart or 0))
+end
+
+-- --- writing ----------------------------------------------------------------------------------------------------------
+
+-- Fields as scripts write them: times without seconds, dates, durations in minutes.
+local function fields_of(given, creating)
+  local fields = {}
+  for name, value in pairs(given) do fields[name] = value end
+  if type(fields.start) == "string" then
+    local start, is_date = when.complete(fields.start)
+    if not start then error(errors.new("invalid_request", ("start: `%s` is not a local time"):format(fields.start), { field = "start" }), 0) end
+    fields.start = start
+    if is_date and fields.showWithoutTime == nil then fields.showWithoutTime = true end
+  end
+  if type(fields.duration) == "number" then fields.duration = when.duration(math.floor(fields.duration * 60)) end
+  if creating then
+    if fields.showWithoutTime then
+      fields.duration = fields.duration or "P1D"
+    else
+      fields.duration = fields.duration or "PT1H"
+      fields.timeZone = fields.timeZone or when.zone()
+    end
+    if fields.timeZone == "UTC" then fields.timeZone = "Etc/UTC" end
+  end
+  return fields
+end
+
+local function remember(row, calendar)
+  local event = row.event
+  event.id, event.calendar = row.id, calendar.id
+  origins[event] = { calendar = calendar, id = row.id }
+  return event
+end
+
+--- Creates an event: first at the provider, then in the mirror.
+---@param calendar string|table "account/calendar", or a calendar of `cal.calendars`
+---@param event table canonical fields; start "2025-11-03T09:00" or a date, duration "PT2H" or minutes
+---@return table event
+function cal.create(calendar, event)
+  local row = check(find_calendar(calendar))
+  return remember(check(engine().write:create { calendar = row, event = fields_of(event, true) }), row)
+end
+
+local function origin_of(event)
+  return origins[event] or error(errors.new("invalid_request", "an event of cal.events or cal.create is expected"), 3)
+end
+
+--- Changes an event.
+---@param event table of `cal.events` or `cal.create`
+---@param changes table canonical fields; `cal.null` empties one
+---@param options {scope: "this"|"following"|"all"|nil}? of a series; `this` for an instance
+---@return table event the whole event or series as it is now
+function cal.update(event, changes, options)
+  local origin = origin_of(event)
+  local row = check(engine().write:update {
+    calendar = origin.calendar, id = origin.id, recurrenceId = origin.recurrenceId, scope = options and options.scope,
+    patch = fields_of(changes, false),
+  })
+  return remember(row, origin.calendar)
+end
+
+--- Deletes an event.
+---@param event table of `cal.events` or `cal.create`
+---@param options {scope: "this"|"following"|"all"|nil}? of a series; `this` for an instance
+function cal.delete(event, options)
+  local origin = origin_of(event)
+  check(engine().write:delete {
+    calendar = origin.calendar, id = origin.id, recurrenceId = origin.recurrenceId, scope = options and options.scope,
+  })
+end
+
+-- --- hooks, schedules, routes --------------------------------------------------------------------------------------------
+
+local counters = {}
+
+-- A hook or schedule is known by its script and its name, else its order there: the same in every worker and at every start.
+local function name_of(options)
+  local source = debug.getinfo(3, "S").source
+  local script = source:sub(1, 1) == "@" and require("lunation.fs").realpath(source:sub(2)) or source
+  if options and options.name then return script .. "#" .. options.name end
+  counters[script] = (counters[script] or 0) + 1
+  return script .. "#" .. counters[script]
+end
+
+-- Hooks and schedules are jobs, which the script's own state does as well as any other.
+local function jobs()
+  local current = engine()
+  if not current.jobs.loop then current.jobs:start() end
+  return current.jobs
+end
+
+-- The event that a change is about, as `cal.events` would give it, but whole: a series is its master.
+local function told_event(change)
+  local current = engine()
+  local calendar = current.store:calendar(change.calendar)
+  local event = change.event
+  if type(event) == "string" then event = json.decode(event) end
+  event = event or {}
+  event.id = change.event_id
+  if calendar then
+    event.calendar = calendar.id
+    origins[event] = { calendar = calendar, id = change.event_id }
+  end
+  return event, { calendar = calendar, account = calendar and calendar.account, change = change.id }
+end
+
+--- Calls `fn(event, context)` for each change from now on, once in the cluster.
+---@param name "event.created"|"event.updated"|"event.deleted"
+---@param options {name: string?}|function
+---@param fn function?
+---@return {cancel: function}
+function cal.on(name, options, fn)
+  if type(options) == "function" then options, fn = nil, options end
+  local known = name_of(options)
+  jobs()
+  return check(engine().changes:on { name = known, event = name, run = function(change) return fn(told_event(change)) end })
+end
+
+--- Calls `fn` again and again, once in the cluster.
+---@param interval string|number "15m"; a number is minutes
+---@param fn function
+---@param options {name: string?}?
+---@return {cancel: function}
+function cal.every(interval, fn, options)
+  local seconds = type(interval) == "number" and interval * 60 or check(units.seconds(interval))
+  return check(jobs():every { name = name_of(options), seconds = seconds, run = fn })
+end
+
+--- Calls `fn` at the times of a cron line (minute, hour, day, month, weekday), once in the cluster.
+---@param cron string "0 7 * * MON-FRI"
+---@param fn function
+---@param options {timeZone: string?, name: string?}?
+---@return {cancel: function}
+function cal.at(cron, fn, options)
+  return check(jobs():at { name = name_of(options), cron = cron, timeZone = options and options.timeZone or when.zone(), run = fn })
+end
+
+--- Answers requests at a path: `lunation serve` and `cal.listen` serve it. A table that is returned is sent as JSON.
+---@param method string
+---@param path string "/hello/:name"; the parts are in `req.params`
+---@param fn fun(req: lunation.Request): any
+---@param options {public: boolean?}? public: no token is asked for; else `req.user` says whose it is
+function cal.route(method, path, fn, options)
+  return routes.add(method, path, fn, options)
+end
+
+--- Serves this script's routes; the program then runs until it is stopped.
+---@param url string? "http://127.0.0.1:0" takes any free port
+---@return lunation.Listener listener its `url` has the port
+function cal.listen(url)
+  local router = routes.router(engine)
+  return check(require("lunation.server").listen(url or "http://127.0.0.1:8080", nil, router))
+end
+
+return cal
