@@ -12,8 +12,8 @@ local LONGEST = 4096
 
 ---@class lunation.jwt.key
 ---@field kid string
----@field private string|nil PEM
----@field public string PEM
+---@field private lunation.crypto.Key|nil
+---@field public lunation.crypto.Key
 ---@field header string the encoded header of every token this key signs
 
 ---Complete a key by the header its tokens carry.
@@ -23,7 +23,7 @@ local LONGEST = 4096
 ---@return lunation.jwt.key
 function jwt.key(kid, public, private)
   local header = crypto.base64url(json.encode({ alg = "EdDSA", kid = kid, typ = "JWT" }, { sorted = true }))
-  return { kid = kid, public = public, private = private, header = header }
+  return { kid = kid, public = assert(crypto.key(public)), private = private and assert(crypto.key(private)), header = header }
 end
 
 ---@param key lunation.jwt.key
