@@ -27,10 +27,12 @@ local function prepare()
   return dir
 end
 
+--- What a kill leaves: the databases and their logs.
 local function copy(dir)
   local target = support.tmpdir()
-  for _, name in ipairs { "store.db", "server.db" } do
-    support.write(target .. "/" .. name, support.read(dir .. "/" .. name))
+  for _, name in ipairs { "store.db", "store.db-wal", "server.db", "server.db-wal" } do
+    local file <close> = io.open(dir .. "/" .. name, "rb")
+    if file then support.write(target .. "/" .. name, file:read("a")) end
   end
   return target
 end
@@ -99,6 +101,42 @@ describe("a process killed at any step of #slow", function()
     server:close()
     return found
   end
+
+  it("its own recovery leaves all of it or nothing", function()
+    local steps, whole = expected("following")
+    local nothing = before()
+    -- The first step after which the second half is there and the first is whole.
+    local half
+    for step = 1, steps do
+      local dir = copy(template)
+      run(dir, "following", step)
+      local server = fake.open(dir .. "/server.db")
+      local now, events = instances(server), #server:all("work")
+      server:close()
+      if events == 3 and now ~= whole then
+        half = dir
+        break
+      end
+    end
+    assert.is_truthy(half, "the series is never half split")
+    local recovery = assert(run(copy(half), "recover", 0)).steps
+    assert.is_true(recovery > 6)
+    local work = {}
+    for step = 1, recovery do
+      work[step] = function()
+        local dir = copy(half)
+        assert(run(dir, "recover", step) == nil, "step " .. step .. " was not reached")
+        local found = recovered(dir)
+        local now = instances(found.server)
+        if now ~= whole and now ~= nothing then error("killed at step " .. step .. " of the recovery:\n" .. now, 0) end
+        found.opened:close()
+        found.server:close()
+      end
+    end
+    for _, result in ipairs(task.all(work, { limit = 2 })) do
+      if not result[1] then error(result[2], 0) end
+    end
+  end)
 
   for _, operation in ipairs {
     "create", "create_once", "this", "following", "all", "delete", "delete_this", "delete_following",

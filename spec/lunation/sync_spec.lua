@@ -212,6 +212,29 @@ describe("sync", function()
     assert.equal(opened:event(calendar(), "e1").etag, server:get("work", "e1").etag)
   end)
 
+  it("takes a calendar of any size through the memory of a few batches", function()
+    local provider, batches = server.provider, 100
+    provider.changes = function()
+      local at = 0
+      return function()
+        at = at + 1
+        if at > batches then return nil end
+        local upserts = {}
+        for index = 1, 100 do
+          local id = ("%d-%d"):format(at, index)
+          upserts[index] = { id = id, etag = "1", event = event(id), text = id:rep(200) }
+        end
+        return { upserts = upserts, deletes = {}, reset = true, more = at < batches, state = { at = at } }
+      end
+    end
+    collectgarbage()
+    collectgarbage()
+    local before, most = collectgarbage("count"), 0
+    assert(engine.sync:account(account.id, { progress = function() most = math.max(most, collectgarbage("count")) end }))
+    assert.equal(10000, opened:event_count(calendar()))
+    assert.is_true(most - before < 8 * 1024, ("%.0f KB for %d batches"):format(most - before, batches))
+  end)
+
   it("stops where the account is disconnected under it", function()
     server:fault("changes", { sleep = 0.05 })
     local running = task.spawn(function() return engine.sync:account(account.id) end)

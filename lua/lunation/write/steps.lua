@@ -12,16 +12,17 @@ local upstream = require "lunation.upstream"
 
 local steps = {}
 
---- Failures after which it is certain that the provider has done nothing.
+--- Failures after which it is certain that the provider has done nothing, by code or by cause.
 local CERTAIN = {
   invalid_request = true, unauthorized = true, reauth_required = true, forbidden = true, not_found = true,
-  conflict = true, precondition_failed = true, too_large = true, unsupported = true, rate_limited = true,
-  blocked_address = true, refused = true, resolve = true, calendar_permission_required = true, gone = true,
+  conflict = true, precondition_failed = true, unsupported = true, rate_limited = true, blocked_address = true,
+  refused = true, resolve = true, tls = true, calendar_permission_required = true, gone = true,
 }
 
 --- Whether a failed call may have been carried out all the same.
 local function unknown(err)
-  return not CERTAIN[err.code]
+  local status = err.upstream_status
+  return not (CERTAIN[err.code] or CERTAIN[err.cause] or status and status >= 400 and status < 500)
 end
 
 local function fetch(writer, id)
