@@ -273,6 +273,15 @@ static const char *code_of(int status)
 	}
 }
 
+/* The error, with its status, and no trace: it is the client's doing or the clock's. */
+static void push_refusal(lua_State *L, int status, const char *reason)
+{
+	error_push(L, code_of(status), "%s", reason);
+	lua_pushinteger(L, status);
+	lua_setfield(L, -2, "status");
+	lua_pushnil(L);
+}
+
 void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_head *head, int status,
 		     const char *reason)
 {
@@ -282,10 +291,7 @@ void exchange_refuse(struct exchange *ex, const char *bytes, const struct http_h
 	lua_State *L = engine_state(ex->engine);
 	new_request(L, ex, bytes, head);
 	lua_pop(L, 1);
-	error_push(L, code_of(status), "%s", reason);
-	lua_pushinteger(L, status);
-	lua_setfield(L, -2, "status");
-	lua_pushnil(L);
+	push_refusal(L, status, reason);
 	fail(ex, L, status);
 }
 
@@ -379,8 +385,7 @@ static void on_done(void *ud, lua_State *L, bool ok, int nresults)
 	}
 	if (!ok && ex->late) {
 		lua_settop(L, 0);
-		error_push(L, "timeout", "the request took too long");
-		lua_pushnil(L);
+		push_refusal(L, 504, "the request took too long");
 		fail(ex, L, 504);
 		return;
 	}

@@ -50,14 +50,13 @@ void http1_refuse(struct conn *c, int status, const char *reason)
 static void refuse_long(struct conn *c, const char *data, size_t len)
 {
 	struct http_head head;
-	if (!c->scanned) {
+	const char *line = memchr(data, '\n', len);
+	if (!line || (size_t)(line - data) > c->listener->limits.header) {
 		http1_refuse(c, 414, "the request line is too long");
 		return;
 	}
-	const char *line = memchr(data, '\n', len);
 	memset(&head, 0, sizeof head);
-	if (line)
-		http1_request_line(data, (size_t)(line - data) + 1, &head);
+	http1_request_line(data, (size_t)(line - data) + 1, &head);
 	refuse(c, data, &head, 431, "the request header is too large");
 }
 

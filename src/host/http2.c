@@ -1,4 +1,5 @@
-/* HTTP/2 on a connection (RFC 9113) over nghttp2: each stream an exchange, bounded in number, headers, bodies and resets. */
+/* HTTP/2 on a connection (RFC 9113) over nghttp2: each stream an exchange, bounded in number, headers, bodies and
+ * resets. */
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 enum {
 	RESET_BURST = 200, /* streams a client may reset within RESET_SPAN */
 	RESET_SPAN = 10000,
-	NOTICE_TIME = 400,               /* between the first and the second GOAWAY of a drain */
+	NOTICE_TIME = 400, /* between the first and the second GOAWAY of a drain */
 	UNWANTED_TIME = 2000,
 	BUFFERED_MAX = 16 * 1024 * 1024, /* request bodies of one connection */
 	WINDOW = 1024 * 1024,
@@ -161,7 +162,8 @@ static bool add_text(struct h2_stream *s, const uint8_t *data, size_t len, struc
 	return true;
 }
 
-static bool take_header(struct h2_stream *s, const uint8_t *name, size_t name_len, const uint8_t *value, size_t value_len)
+static bool take_header(struct h2_stream *s, const uint8_t *name, size_t name_len, const uint8_t *value,
+			size_t value_len)
 {
 	struct http_head *head = &s->head;
 	if (name[0] == ':') {
@@ -489,8 +491,8 @@ static size_t fill_fields(const struct exchange *ex, const struct answer *a, ngh
 	}
 	if (!a->has_date)
 		nv[n++] = (nghttp2_nv){ (uint8_t *)"date", (uint8_t *)date, 4, date_len, plain };
-	nv[n++] = (nghttp2_nv){ (uint8_t *)"x-request-id", (uint8_t *)ex->id, 12, id_len,
-				plain | NGHTTP2_NV_FLAG_NO_INDEX };
+	nv[n++] =
+	    (nghttp2_nv){ (uint8_t *)"x-request-id", (uint8_t *)ex->id, 12, id_len, plain | NGHTTP2_NV_FLAG_NO_INDEX };
 	if (!a->stream && a->status != 204 && a->status != 304) {
 		char *end = length + 20, *at = end;
 		uint64_t left = a->body_len;

@@ -84,8 +84,11 @@ static void end_when_empty(void)
 {
 	if (server.listeners || server.conns || !server.loop)
 		return;
+<<<<<<< HEAD
 	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again.
 	 */
+=======
+>>>>>>> 5ae89e7 (Specs of the HTTP server over raw sockets, and lunation.tcp to drive them)
 	uv_close((uv_handle_t *)server.sweep, (uv_close_cb)free);
 	server.sweep = NULL;
 	if (server.spare_fd >= 0)
@@ -168,7 +171,7 @@ static bool make_room(void)
 {
 	struct conn *idlest = NULL;
 	for (struct conn *c = server.conns; c; c = c->next)
-		if (!c->busy && conn_idle(c) && !conn_pending(c) && (!idlest || c->deadline < idlest->deadline))
+		if (!c->busy && conn_idle(c) && !conn_pending(c) && (!idlest || c->deadline <= idlest->deadline))
 			idlest = c;
 	if (idlest)
 		conn_close(idlest);
@@ -496,7 +499,7 @@ static const char *string_field(lua_State *L, int index, const char *name, size_
 static struct listener *same_url(const char *url)
 {
 	for (struct listener *l = server.listeners; l; l = l->next)
-		if (strcmp(l->asked, url) == 0 || strcmp(l->url, url) == 0)
+		if ((strcmp(l->asked, url) == 0 && !l->any_port) || strcmp(l->url, url) == 0)
 			return l;
 	return NULL;
 }
@@ -591,6 +594,8 @@ static int server_listen(lua_State *L)
 	if (!l || !(l->asked = strdup(url)) || !(l->url = strdup(lua_tostring(L, -1))))
 		return luaL_error(L, "out of memory");
 	begin_when_empty(engine_loop(engine_of(L)));
+	size_t asked_len = strlen(url);
+	l->any_port = asked_len > 2 && strcmp(url + asked_len - 2, ":0") == 0;
 	l->fd = fd;
 	l->https = https;
 	l->limits = limits;

@@ -35,7 +35,7 @@ struct listener {
 	uv_poll_t poll;
 	int fd;
 	char *asked, *url; /* with the port that was asked for, with the one that was given */
-	bool https, closing, accepting, access_log;
+	bool https, any_port, closing, accepting, access_log;
 	unsigned nconns;
 	unsigned references; /* the Lua handle, the poll handle and every connection */
 	SSL_CTX *tls;
