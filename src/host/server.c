@@ -84,11 +84,7 @@ static void end_when_empty(void)
 {
 	if (server.listeners || server.conns || !server.loop)
 		return;
-<<<<<<< HEAD
-	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again.
-	 */
-=======
->>>>>>> 5ae89e7 (Specs of the HTTP server over raw sockets, and lunation.tcp to drive them)
+	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again. */
 	uv_close((uv_handle_t *)server.sweep, (uv_close_cb)free);
 	server.sweep = NULL;
 	if (server.spare_fd >= 0)
