@@ -51,11 +51,12 @@ static void call(engine *e, const char *name, int nargs, task_done_fn done, void
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "lunation.worker");
 	if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-		/* the error becomes the call's: error(message) as the task */
+		/* the error becomes the call's: error(message) is the task */
 		lua_getglobal(L, "error");
 		lua_insert(L, -2);
 		lua_rotate(L, -2 - nargs, 2);
-		task_spawn(e, nargs + 1, done, ud);
+		lua_pop(L, nargs);
+		task_spawn(e, 1, done, ud);
 		return;
 	}
 	lua_getfield(L, -1, name);
