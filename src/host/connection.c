@@ -528,7 +528,8 @@ struct conn *conn_new(uv_loop_t *loop, struct listener *l, int fd, const char *a
 	}
 	l->references++;
 	c->poll.data = c;
-	c->deadline = server_now() + l->limits.head_time;
+	c->idle_since = server_now();
+	c->deadline = c->idle_since + l->limits.head_time;
 	c->next = server.conns;
 	if (c->next)
 		c->next->prev = c;

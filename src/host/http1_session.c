@@ -13,7 +13,8 @@ enum {
 static void begin_idle(struct conn *c)
 {
 	c->phase = PHASE_IDLE;
-	c->deadline = server_now() + c->listener->limits.idle_time;
+	c->idle_since = server_now();
+	c->deadline = c->idle_since + c->listener->limits.idle_time;
 }
 
 /* Answers a head that cannot be understood, and reads no more requests from this connection. */

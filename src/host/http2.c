@@ -97,8 +97,10 @@ static void stream_free(struct h2_stream *s)
 		h->streams = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	if (--h->count == 0)
-		h->conn->deadline = server_now() + h->conn->listener->limits.idle_time;
+	if (--h->count == 0) {
+		h->conn->idle_since = server_now();
+		h->conn->deadline = h->conn->idle_since + h->conn->listener->limits.idle_time;
+	}
 	if (spares < STREAMS_KEPT && s->text.cap <= 16 * 1024) {
 		s->next = spare;
 		spare = s;

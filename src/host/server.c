@@ -162,16 +162,23 @@ void server_conn_gone(struct conn *c)
 	end_when_empty();
 }
 
-/* Room for one more: the idle connection that would be closed first anyway makes it. */
+/* The connection that has been idle longest, or NULL. */
+static struct conn *idlest(void)
+{
+	struct conn *found = NULL;
+	for (struct conn *c = server.conns; c; c = c->next)
+		if (!c->busy && conn_idle(c) && !conn_pending(c) && (!found || c->idle_since <= found->idle_since))
+			found = c;
+	return found;
+}
+
+/* Closes it, so that there is room for one more. */
 static bool make_room(void)
 {
-	struct conn *idlest = NULL;
-	for (struct conn *c = server.conns; c; c = c->next)
-		if (!c->busy && conn_idle(c) && !conn_pending(c) && (!idlest || c->deadline <= idlest->deadline))
-			idlest = c;
-	if (idlest)
-		conn_close(idlest);
-	return idlest != NULL;
+	struct conn *c = idlest();
+	if (c)
+		conn_close(c);
+	return c != NULL;
 }
 
 static void address_text(const struct sockaddr_storage *from, char *text, size_t len)
@@ -232,13 +239,15 @@ static bool accept_one(struct listener *l)
 	struct sockaddr_storage from;
 	socklen_t len = sizeof from;
 	memset(&from, 0, sizeof from);
-	if (server.nconns >= l->limits.connections && !make_room()) {
+	if (server.nconns >= l->limits.connections && !idlest()) {
 		uv_poll_stop(&l->poll);
 		l->accepting = false;
 		return false;
 	}
 	int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0) {
+		if (server.nconns >= l->limits.connections)
+			make_room();
 		welcome(l, fd, &from);
 		return true;
 	}

@@ -58,6 +58,7 @@ struct conn {
 	int fd, events; /* what the poll handle watches */
 	struct bytes in, out;
 	uint64_t deadline, write_deadline; /* 0: none */
+	uint64_t idle_since;
 	unsigned requests;
 	uint8_t phase;
 	bool closed, close_after, draining, failed, ended; /* ended: the peer will send no more */
