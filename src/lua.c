@@ -7,6 +7,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.agenda", luaopen_lunation_agenda },
 	{ "lunation.bridge", luaopen_lunation_bridge },
 	{ "lunation.crypto", luaopen_lunation_crypto },
+	{ "lunation.fetch", luaopen_lunation_fetch },
 	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.http_server", luaopen_lunation_http_server },
