@@ -112,6 +112,9 @@ function Write:_create(request, held)
   if request.key then
     once = { app = request.app, user = request.user, route = "event", key = request.key }
   end
+  -- RFC 8984 sections 4.1.5 and 4.1.6.
+  local now = os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(self.store.clock()))
+  event.created, event.updated = event.created or now, event.updated or now
   local given = event.uid ~= nil
   if not given then
     event.uid = once and crypto.uuid5(KEY_SPACE, table.concat({ once.app, once.user, calendar.key, once.key }, "\n"))

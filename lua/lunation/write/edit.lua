@@ -35,16 +35,13 @@ end
 ---@param change lunation.Change
 ---@return lunation.Event?, lunation.Error?
 function edit.apply(event, change)
-  local series = event.recurrenceRules ~= nil or event.recurrenceOverrides ~= nil
   local after, err
   if change.scope == "this" then
     after, err = model.edit_this(event, change.recurrenceId, change.patch)
   elseif change.scope == "following" then
     after, err = model.split(event, change.recurrenceId, change.uid or event.uid)
-  elseif series then
-    after, err = model.edit_all(event, change.patch, change.recurrenceId)
   else
-    after, err = model.patch(event, change.patch)
+    after, err = model.edit_all(event, change.patch, change.recurrenceId)
   end
   if not after then return nil, err or errors.new("not_found", "the series has no such instance") end
   return edit.checked(after)
