@@ -89,7 +89,8 @@ local function load_rows(self, key, seq)
   return seq
 end
 
-local function load(self, calendar)
+-- `known` is the calendar's change number from before: where its last changes were deletions, no row carries it.
+local function load(self, calendar, known)
   local key, zone = calendar.key, calendar.timeZone
   local seq = self.agenda:open(key, calendar.account, zone)
   local reached, err = load_rows(self, key, seq)
@@ -102,18 +103,18 @@ local function load(self, calendar)
     self.agenda:close(key)
     return nil, err
   end
-  self.agenda:loaded(key, reached)
+  self.agenda:loaded(key, math.max(reached, known))
   return true
 end
 
 -- One load of a calendar at a time; who comes meanwhile waits for it.
-local function load_once(self, calendar)
+local function load_once(self, calendar, known)
   local key = calendar.key
   local running = self.loading[key]
   if not running then
     running = task.spawn(function()
       local mark <close> = setmetatable({}, { __close = function() self.loading[key] = nil end })
-      return load(self, calendar), mark and nil
+      return load(self, calendar, known), mark and nil
     end)
     self.loading[key] = running
   end
@@ -145,7 +146,7 @@ local function refresh(self, calendars, keys)
       local have = self.agenda:open(calendar.key, calendar.account, calendar.timeZone)
       if have < (seqs[calendar.key] or 0) or self.loading[calendar.key] then
         local good
-        good, err = load_once(self, calendar)
+        good, err = load_once(self, calendar, seqs[calendar.key] or 0)
         if not good then return nil, err end
         waited = true
       end

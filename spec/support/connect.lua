@@ -79,7 +79,13 @@ end
 ---@return table server
 function connect.serve(options)
   options = options or {}
-  return support.serve { config = CONFIG .. (options.config or ""), args = options.args }
+  local server = support.serve { config = CONFIG .. (options.config or ""), args = options.args }
+  -- The port is bound before the apps of the configuration stand in the store.
+  support.eventually(function()
+    local response = http.request { url = server.url .. "/api/health", timeout = 5 }
+    return response and response.status == 200
+  end, 20, "an answer of the server")
+  return server
 end
 
 ---A token for a user, made on the command line.
