@@ -319,12 +319,13 @@ static bool read_overrides(struct reading *r, struct jscan *s)
 
 void event_occurrence(const struct event *event, int64_t local, int64_t *start, int64_t *end)
 {
-	*start = event->all_day ? local : tz_to_utc(event->zone, local);
+	const struct tz_zone *zone = event->all_day ? NULL : event->zone;
+
+	*start = tz_to_utc(zone, local);
 	if (event->duration.days == 0)
 		*end = *start + event->duration.seconds;
 	else
-		*end = tz_to_utc(event->all_day ? NULL : event->zone, local + event->duration.days * CIVIL_DAY) +
-		       event->duration.seconds;
+		*end = tz_to_utc(zone, local + event->duration.days * CIVIL_DAY) + event->duration.seconds;
 	if (*end < *start)
 		*end = *start;
 }
@@ -449,6 +450,8 @@ struct event *event_read(struct tz_cache *cache, struct tz_zone *zone, const cha
 		if (r.event->duration.days < 1)
 			r.event->duration.days = 1;
 		r.event->duration.seconds = 0;
+		tz_release(r.event->zone); /* a date is midnight UTC wherever it is read */
+		r.event->zone = NULL;
 	}
 	event_occurrence(r.event, r.event->local_start, &r.event->start, &r.event->end);
 	r.event->bytes = sizeof(*r.event);
