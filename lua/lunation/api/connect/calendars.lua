@@ -4,6 +4,7 @@ local access = require "lunation.api.connect.access"
 local errors = require "lunation.errors"
 local json = require "lunation.json"
 local sync = require "lunation.sync"
+local vocabulary = require "lunation.api.connect.vocabulary"
 
 local calendars = {}
 
@@ -146,10 +147,11 @@ function calendars.named(engine, who, name, id)
     end
     if type(value) ~= "string" then return nil, errors.new("invalid_request", field .. " is a string", { field = field }) end
   end
-  local provider = engine.providers:get(name)
-  if not provider then return nil, errors.new("invalid_request", "There is no provider " .. name, { field = "provider" }) end
+  local provider, err = vocabulary.provider(engine.providers, name)
+  if not provider then return nil, err end
   local function of_provider(account) return account.provider == provider.name end
-  local accounts, err = calendars.accounts(engine, who, of_provider)
+  local accounts
+  accounts, err = calendars.accounts(engine, who, of_provider)
   if not accounts then return nil, err end
   local found
   found, err = calendars.of(engine, accounts)

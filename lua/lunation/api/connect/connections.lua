@@ -5,17 +5,15 @@ local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
 local event = require "lunation.api.connect.event"
 local json = require "lunation.json"
+local vocabulary = require "lunation.api.connect.vocabulary"
 
 local connections = {}
-
--- These keys always stand in the answer, connected or not.
-local ALWAYS = { "google", "microsoft", "apple", "caldav" }
 
 function connections.status(engine, _, who)
   local accounts, err = engine.store:accounts { app = who.app, user = who.user }
   if not accounts then return nil, err end
   local list = {}
-  for _, name in ipairs(ALWAYS) do list[name] = json.array {} end
+  for _, name in ipairs(vocabulary.always) do list[name] = json.array {} end
   for _, account in ipairs(accounts) do
     local settings = account.settings or {}
     local permitted = settings.calendarPermissionGranted
@@ -58,8 +56,9 @@ function connections.disconnect(engine, req, who)
   if identity == json.null or identity == "" then identity = nil end
   if type(name) ~= "string" or name == "" then return nil, errors.new("invalid_request", "provider is required", { field = "provider" }) end
   if identity ~= nil and type(identity) ~= "string" then return nil, errors.new("invalid_request", "account is a string", { field = "account" }) end
-  local provider = engine.providers:get(name)
-  if not provider then return nil, errors.new("invalid_request", "There is no provider " .. name, { field = "provider" }) end
+  local provider
+  provider, err = vocabulary.provider(engine.providers, name)
+  if not provider then return nil, err end
   local key
   key, err = event.idempotency_key(req)
   if err then return nil, err end
