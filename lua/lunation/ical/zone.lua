@@ -191,8 +191,10 @@ local function posix_of(list, seconds)
     end
   end
   if standard and daylight and standard.offset ~= daylight.offset then
-    return ("%s%s%s%s,%s,%s"):format(posix_name(standard), posix_offset(standard.offset), posix_name(daylight),
-      posix_offset(daylight.offset), posix_change(daylight), posix_change(standard))
+    local summer = posix_name(daylight)
+    -- An hour more than standard time goes without saying.
+    if daylight.offset ~= standard.offset + 3600 then summer = summer .. posix_offset(daylight.offset) end
+    return ("%s%s%s,%s,%s"):format(posix_name(standard), posix_offset(standard.offset), summer, posix_change(daylight), posix_change(standard))
   end
   return posix_name(now) .. posix_offset(now.offset)
 end
