@@ -205,13 +205,13 @@ local function render(self, request, calendar, item, kind)
   if not account then return nil, err end
   local good, text = true, nil
   if event then
-    good, text = xpcall(request.rendering.render, debug.traceback, event, {
+    good, text = pcall(request.rendering.render, event, {
       calendar = calendar, account = account, id = row.id, original = row.original, recurrenceId = item.original,
       mode = request.mode or "instances", recurring = item.recurring,
     })
   end
   if not good then
-    log.error("an event cannot be rendered and is left out", { calendar = calendar.key, event = row.id, error = text })
+    log.error("an event cannot be rendered and is left out", { calendar = calendar.key, event = row.id, error = tostring(text) })
     text = nil
   end
   self.agenda:render(calendar.key, item.event, item.revision, item.original, kind, text)
