@@ -54,6 +54,14 @@ function engine.open(cfg)
   local store
   store, err = require("lunation.store").open(cfg)
   if not store then return nil, err end
+  if #cfg.apps > 0 then
+    local adopted
+    adopted, err = require("lunation.apps").adopt(store, cfg.apps)
+    if not adopted then
+      store:close()
+      return nil, err
+    end
+  end
   return setmetatable({ config = cfg, store = store }, Engine)
 end
 

@@ -32,29 +32,6 @@ local function routes_of(engine, scripts)
   return routes
 end
 
--- The configuration's apps stand in the store like those of `app add`; an unchanged one is not written again.
-local function adopt_apps(engine)
-  local clients = require "lunation.oauth.clients"
-  local json = require "lunation.json"
-  local function same(a, b) return json.encode(a, { sorted = true }) == json.encode(b, { sorted = true }) end
-  for _, app in ipairs(engine.config.apps) do
-    local stored, err = engine.store:app(app.id)
-    if err then return nil, err end
-    local secret = app.secret and not (stored and clients.verify(stored.secret, app.secret)) and clients.hash(app.secret) or nil
-    local unchanged = stored and not secret and stored.name == app.name and stored.webhook_url == app.webhook_url
-      and same(stored.redirect_uris, json.array(app.redirect_uris)) and same(stored.trusted_origins, json.array(app.trusted_origins or {}))
-      and same(stored.branding, json.object(app.branding or {}))
-    if not unchanged then
-      local _, failure = engine.store:app_add {
-        id = app.id, name = app.name, secret = secret, redirect_uris = app.redirect_uris, webhook_url = app.webhook_url,
-        trusted_origins = app.trusted_origins, branding = app.branding,
-      }
-      if failure then return nil, failure end
-    end
-  end
-  return true
-end
-
 local function listen_options(cfg, listener, inherited)
   local limits = setmetatable({}, { __index = cfg.limits })
   for name, value in pairs(cfg.limits) do limits[name] = value end
@@ -79,15 +56,11 @@ function service.start(cfg, inherited)
     self:close()
     return nil, failure
   end
-  local ok
-  ok, err = adopt_apps(engine)
-  if not ok then return give_up(err) end
   if #cfg.scripts > 0 then
     self.scripts, err = require("lunation.scripts").open(engine)
     if not self.scripts then return give_up(err) end
   end
-  local routes
-  ok, routes = xpcall(routes_of, debug.traceback, engine, self.scripts)
+  local ok, routes = xpcall(routes_of, debug.traceback, engine, self.scripts)
   if not ok then return give_up(errors.new("invalid_config", routes)) end
   for _, listener in ipairs(cfg.listeners) do
     local listening

@@ -2,6 +2,22 @@
 
 local errors = require "lunation.errors"
 
+-- What was raised, with the line of the script where it happened; a traceback where the fault is in code.
+local function explain(source)
+  return function(raised)
+    if type(raised) == "string" then return debug.traceback(raised, 2) end
+    if type(raised) ~= "table" or not raised.code then return raised end
+    for level = 2, 60 do
+      local info = debug.getinfo(level, "Sl")
+      if not info then break end
+      if info.source == source then
+        return errors.new(raised.code, ("%s:%d: %s"):format(info.short_src, info.currentline, tostring(raised)))
+      end
+    end
+    return raised
+  end
+end
+
 return {
   summary = "runs a script, with calendars as `require \"lunation\"`",
   usage = { "[-c FILE] SCRIPT [ARG…]" },
@@ -25,7 +41,8 @@ return {
       return engine, failure
     end)
     arg = table.move(words, 1, #words, 1, { [0] = path })
-    local status = chunk(table.unpack(words))
+    local ok, status = xpcall(chunk, explain(debug.getinfo(chunk, "S").source), table.unpack(words))
+    if not ok then return nil, errors.from(status) end
     return math.type(status) == "integer" and status or 0
   end,
 }
