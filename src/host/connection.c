@@ -253,7 +253,7 @@ static void process(struct conn *c, const char *data, size_t len, bool kept)
 	}
 	if (c->h2 && !c->failed) {
 		if (!http2_input(c, data, len))
-			c->close_after = true;
+			c->close_after = c->lingers = true;
 	} else if (used && !c->failed) {
 		used = http1_input(c, data, len);
 	}
@@ -340,6 +340,7 @@ static void conn_read(struct conn *c)
  */
 static void linger(struct conn *c)
 {
+	http2_free(c);
 	if (c->ssl) {
 		SSL_shutdown(c->ssl);
 		ERR_clear_error();

@@ -245,7 +245,7 @@ static int count_reset(struct h2 *h)
 	if (++h->resets <= RESET_BURST)
 		return 0;
 	nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-	h->conn->close_after = true;
+	h->conn->close_after = h->conn->lingers = true;
 	return 0;
 }
 

@@ -84,7 +84,8 @@ static void end_when_empty(void)
 {
 	if (server.listeners || server.conns || !server.loop)
 		return;
-	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again. */
+	/* Closing takes until the loop's next turn, and a new listener may come before it: the timer is not used again.
+	 */
 	uv_close((uv_handle_t *)server.sweep, (uv_close_cb)free);
 	server.sweep = NULL;
 	if (server.spare_fd >= 0)

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <openssl/x509err.h>
 #include <string.h>
 #include <time.h>
 
@@ -134,11 +135,11 @@ SSL_CTX *tls_context(const char *certificate, const char *key, const unsigned ch
 	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
 		goto failed;
 	*error = "cannot read the private key";
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
+		if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+			*error = "the certificate and the private key do not belong together";
 		goto failed;
-	*error = "the certificate and the private key do not belong together";
-	if (SSL_CTX_check_private_key(ctx) != 1)
-		goto failed;
+	}
 	*error = NULL;
 	return ctx;
 failed:

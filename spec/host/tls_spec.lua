@@ -1,0 +1,127 @@
+local certificate = require "spec.support.certificate"
+local process = require "lunation.process"
+local raw = require "spec.support.raw"
+local server = require "lunation.server"
+local support = require "spec.support"
+
+describe("TLS", function()
+  local cert, key, listener, url
+
+  local function hello(req)
+    return { status = 200, headers = { ["content-type"] = "text/plain" }, body = req.scheme .. " " .. req.version .. " " .. req.body }
+  end
+
+  setup(function()
+    cert, key = certificate.make()
+    listener = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key, ticket_secret = ("s"):rep(32) }, hello))
+    url = listener.url
+  end)
+  teardown(function() listener:close() end)
+
+  local function curl(...)
+    return process.run { args = { "curl", "-sS", "--cacert", cert, "--max-time", "10", ... }, stderr = "pipe" }
+  end
+
+  local function s_client(...)
+    return process.run {
+      args = { "openssl", "s_client", "-connect", (url:gsub("^https://", "")), "-CAfile", cert, "-servername", "localhost", ... },
+      stdin = "", stderr = "pipe",
+    }
+  end
+
+  it("answers over HTTP/1.1 and HTTP/2 as the client chooses", function()
+    assert.are.equal("https 2 ", curl(url).stdout)
+    assert.are.equal("https 1.1 ", curl("--http1.1", url).stdout)
+    assert.are.equal("https 1.1 ", curl("--no-alpn", url).stdout)
+    assert.are.equal("https 1.1 hello", curl("--http1.1", "-d", "hello", url).stdout)
+  end)
+
+  it("speaks 1.2 and 1.3 and nothing older", function()
+    assert.are.equal(0, curl("--tlsv1.2", "--tls-max", "1.2", url).code)
+    assert.are.equal(0, curl("--tlsv1.3", url).code)
+    for _, version in ipairs { "-tls1", "-tls1_1" } do
+      local result = s_client(version, "-cipher", "ALL:@SECLEVEL=0")
+      assert.is_truthy(result.stdout:find("Cipher is (NONE)", 1, true), version .. " was accepted")
+    end
+  end)
+
+  it("takes no cipher without forward secrecy", function()
+    for _, cipher in ipairs { "AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA" } do
+      local result = s_client("-tls1_2", "-cipher", cipher .. ":@SECLEVEL=0")
+      assert.is_truthy(result.stdout:find("Cipher is (NONE)", 1, true), cipher)
+    end
+  end)
+
+  it("refuses a protocol it does not speak", function()
+    local result = s_client("-alpn", "spdy/1")
+    assert.is_truthy((result.stdout .. result.stderr):find("no application protocol", 1, true))
+  end)
+
+  it("resumes sessions, also those of another worker", function()
+    local session = support.tmpdir() .. "/session"
+    local other = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key, ticket_secret = ("s"):rep(32) }, hello))
+    local stranger = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key }, hello))
+    s_client("-tls1_2", "-sess_out", session)
+    local function reused(at)
+      local result = process.run { args = { "openssl", "s_client", "-connect", (at:gsub("^https://", "")), "-tls1_2", "-sess_in", session }, stdin = "", stderr = "pipe" }
+      return result.stdout:find("\nReused, ", 1, true) ~= nil
+    end
+    assert.is_true(reused(url))
+    assert.is_true(reused(other.url))
+    assert.is_false(reused(stranger.url))
+    other:close()
+    stranger:close()
+  end)
+
+  it("does not wait for a client that does not greet", function()
+    local impatient = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key, limits = { head_time = 0.3 } }, hello))
+    local peer = raw.connect(impatient.url)
+    assert.is_true(peer:ended(5))
+    peer = raw.connect(impatient.url)
+    peer:send("\22\3\1")
+    assert.is_true(peer:ended(5))
+    impatient:close()
+  end)
+
+  it("ends a plain request to it", function()
+    local peer = raw.connect(url)
+    peer:send(raw.get("/"))
+    local chunk = peer.conn:read(1000, 5)
+    assert.is_nil(chunk and chunk:match("^HTTP"))
+    peer:close()
+  end)
+
+  it("survives a client that resets in the middle", function()
+    for _ = 1, 20 do
+      local peer = raw.connect(url)
+      peer:send("\22\3\1\2\0\1\0\1\252\3\3")
+      peer.conn:reset()
+    end
+    assert.are.equal("https 2 ", curl(url).stdout)
+  end)
+
+  it("says what is wrong with a certificate", function()
+    local empty = support.write(support.tmpdir() .. "/empty.pem", "")
+    local _, other_key = certificate.make()
+    for message, options in pairs {
+      ["cannot read the certificate"] = { cert = empty, key = key },
+      ["cannot read the private key"] = { cert = cert, key = empty },
+      ["do not belong together"] = { cert = cert, key = other_key },
+      ["needs cert and key"] = {},
+    } do
+      local none, err = server.listen("https://127.0.0.1:0", options, hello)
+      assert.is_nil(none)
+      assert.is_truthy(tostring(err):find(message, 1, true), tostring(err))
+    end
+  end)
+
+  it("carries large bodies both ways", function()
+    local file = support.write(support.tmpdir() .. "/body", ("0123456789abcdef"):rep(60000))
+    local echo = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key }, function(req) return { status = 200, body = req.body } end))
+    for _, version in ipairs { "--http1.1", "--http2" } do
+      local result = curl(version, "--data-binary", "@" .. file, echo.url)
+      assert.is_true(result.stdout == ("0123456789abcdef"):rep(60000), version)
+    end
+    echo:close()
+  end)
+end)
