@@ -63,7 +63,10 @@ describe("TLS", function()
     local stranger = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key }, hello))
     s_client("-tls1_2", "-sess_out", session)
     local function reused(at)
-      local result = process.run { args = { "openssl", "s_client", "-connect", (at:gsub("^https://", "")), "-tls1_2", "-sess_in", session }, stdin = "", stderr = "pipe" }
+      local result = process.run {
+        args = { "openssl", "s_client", "-connect", (at:gsub("^https://", "")), "-tls1_2", "-sess_in", session },
+        stdin = "", stderr = "pipe",
+      }
       return result.stdout:find("\nReused, ", 1, true) ~= nil
     end
     assert.is_true(reused(url))

@@ -57,7 +57,8 @@ static void refuse_long(struct conn *c, const char *data, size_t len)
 		return;
 	}
 	memset(&head, 0, sizeof head);
-	http1_request_line(data, (size_t)(line - data) + 1, &head);
+	head.size = (size_t)(line - data) + 1;
+	http1_request_line(data, head.size, &head);
 	refuse(c, data, &head, 431, "the request header is too large");
 }
 
