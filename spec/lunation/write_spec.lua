@@ -70,6 +70,17 @@ describe("write", function()
       agree()
     end)
 
+    it("takes its own event for its own when the request arrived twice", function()
+      local create = server.provider.create
+      server.provider.create = function(...)
+        assert(create(...))
+        return create(...)
+      end
+      local given = { ["@type"] = "Event", uid = "given", title = "Given", start = "2025-05-01T09:00:00", timeZone = "Etc/UTC" }
+      assert.equal("given.ics", assert(write:create { calendar = calendar, event = given }).id)
+      agree()
+    end)
+
     it("finds out what became of a call without an answer", function()
       server:fault("create", { code = "timeout", after = true })
       local row = assert(write:create { calendar = calendar, event = operations.fresh })
@@ -271,6 +282,19 @@ describe("write", function()
     it("finds the first cut by a call without an answer", function()
       server:fault("update", { code = "timeout", after = true })
       assert(operations.following(write, calendar))
+      assert.equal(3, #server:all("work"))
+      agree()
+    end)
+
+    it("finds the first cut by a request that arrived twice", function()
+      local update = server.provider.update
+      server.provider.update = function(...)
+        server.provider.update = update
+        assert(update(...))
+        return update(...)
+      end
+      local row = assert(operations.following(write, calendar))
+      assert.equal("Changed", row.event.title)
       assert.equal(3, #server:all("work"))
       agree()
     end)

@@ -76,8 +76,16 @@ local function succeed(writer, open, list, id)
   return row
 end
 
+--- Whether an event that is there is the one that was sent. A request may arrive twice where a connection was lost, and
+--- its second arrival finds the first.
+local function is_ours(writer, native, event)
+  local there = writer.provider.event:to(native)
+  return there ~= nil and there.uid == event.uid and there.title == event.title and there.start == event.start
+    and there.created == event.created
+end
+
 --- Sends a new event. The id is ours: one that is there already is the one of an earlier try, unless the caller chose
---- the UID.
+--- the UID and it is somebody else's.
 ---@param writer lunation.Writer
 ---@param event lunation.Event
 ---@param id string
@@ -90,9 +98,9 @@ local function send(writer, event, id, options)
   native.id, native.href, native.etag, native.schedule_tag = nil, nil, nil, nil
   local created, err = writer.provider.create(writer.account, writer.calendar, native, { id = id })
   if created then return created end
-  if err.code == "conflict" and options.given then return nil, err end
   if err.code == "conflict" or unknown(err) then
     local there, why = fetch(writer, id)
+    if there and options.given and not is_ours(writer, there, event) then return nil, err end
     if there then return there end
     if why and why.code ~= "not_found" then err.unsettled = true end
   end
@@ -260,7 +268,8 @@ function steps.split(writer, open, row, change)
   noted, lost = intent.step(writer, open, { step = 2 })
   if not noted then return nil, lost end
   local native, outcome, last = cut(writer, base, second, change, uid)
-  if not native and unknown(outcome) then
+  if not native then
+    -- It may have been cut all the same, by a request whose answer was lost or that arrived twice.
     local now, why = fetch(writer, base.id)
     local seen = now and base_of_native(writer, now, row.revision)
     if seen and not edit.goes_on(seen.event, change.recurrenceId) then
