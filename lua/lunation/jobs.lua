@@ -192,8 +192,9 @@ end
 function Jobs:start()
   if self.loop then return end
   self:every { name = "store.prune", seconds = PRUNE_EVERY, run = function() return self.store:prune() end }
+  -- On its own: a provider that hangs keeps no job waiting.
+  if self.engine.write then task.spawn(function() self.engine.write:recover() end) end
   self.loop = task.spawn(function()
-    if self.engine.write then self.engine.write:recover() end
     local state = { running = {}, reap = 0 }
     self.state = state
     while not self.stopping do

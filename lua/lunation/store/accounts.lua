@@ -36,6 +36,7 @@ local fences = require "lunation.store.fences"
 ---@field credentials table? {username=,password=} or {token=}
 ---@field settings table?
 
+---@class lunation.Store
 local accounts = {}
 
 local COLUMNS = "id, app, user_id AS user, provider, identity, name, url, username, scope, status, status_at, settings, " ..

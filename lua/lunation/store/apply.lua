@@ -25,6 +25,7 @@ local rows = require "lunation.store.rows"
 ---@field unchanged integer
 ---@field version integer of the sync state now
 
+---@class lunation.Store
 local apply = {}
 
 --- One batch on its way into a locked calendar.

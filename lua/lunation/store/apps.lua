@@ -20,6 +20,7 @@ local errors = require "lunation.errors"
 ---@field name string the name that the app gives its user
 ---@field created number
 
+---@class lunation.Store
 local apps = {}
 
 local COLUMNS = "id, name, secret, redirect_uris, webhook_url, trusted_origins, branding, created"

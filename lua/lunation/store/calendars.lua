@@ -13,6 +13,7 @@ local fences = require "lunation.store.fences"
 ---@field synced_at number?
 ---@field error table?
 
+---@class lunation.Store
 local calendars = {}
 
 local COLUMNS = "key, account, id, seq, pruned, epoch, synced_at, error, calendar"

@@ -13,6 +13,7 @@ local errors = require "lunation.errors"
 ---@field at number
 ---@field event table canonical; as it last was, where it is deleted
 
+---@class lunation.Store
 local changes = {}
 
 --- The position of a reader; one that is new begins at the end of the feed.

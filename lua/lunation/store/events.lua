@@ -20,6 +20,7 @@ local rows = require "lunation.store.rows"
 ---@field original any the provider's own
 ---@field deleted boolean? in events_since: gone; only key, id, uid and seq are told
 
+---@class lunation.Store
 local events = {}
 
 local COLUMNS = "key, calendar, id, uid, etag, schedule_tag, seq, revision, start, finish, recurring, event, original"

@@ -9,6 +9,7 @@ local holder = require "lunation.store.holder"
 ---@field route string keys of different routes have nothing to do with each other
 ---@field key string as the client sent it
 
+---@class lunation.Store
 local idempotency = {}
 
 local WHERE = " WHERE app = ? AND user_id = ? AND route = ? AND key = ?"

@@ -23,6 +23,7 @@ local rows = require "lunation.store.rows"
 ---@field expires number
 ---@field created number
 
+---@class lunation.Store
 local intents = {}
 
 local COLUMNS = "id, account, calendar, event, kind, direction, step, plan, holder, fence, expires, created"

@@ -18,6 +18,7 @@ local holder = require "lunation.store.holder"
 ---@field error table? the last failure
 ---@field created number
 
+---@class lunation.Store
 local jobs = {}
 
 local COLUMNS = "id, kind, key, payload, state, run_at, attempts, max_attempts, holder, fence, expires, error, created"

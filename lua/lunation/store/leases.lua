@@ -2,6 +2,7 @@
 
 local holder = require "lunation.store.holder"
 
+---@class lunation.Store
 local leases = {}
 
 --- Whether somebody holds it: it has not expired, and its process is not known to be dead.

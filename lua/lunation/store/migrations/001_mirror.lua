@@ -185,7 +185,4 @@ return {
     position INTEGER NOT NULL,
     seen_at REAL NOT NULL
   )]],
-
-  sqlite = {},
-  postgres = {},
 }

@@ -1,8 +1,9 @@
 --- The migrations of the store in the order in which they are applied.
 --
 -- A migration is never edited once released: what it made stands in stores out there. The next change is the next
--- number. Each file returns an array of SQL statements that SQLite and PostgreSQL both take; what only one of them
--- understands is named in `sqlite` or `postgres` beside the array part.
+-- number. Each file returns an array of SQL statements, written with SQLite's names of types (INTEGER of 64 bits, REAL,
+-- BLOB, INTEGER PRIMARY KEY AUTOINCREMENT), for which a connection to another database puts its own; what only one of
+-- them understands is named in `sqlite` or `postgres` beside the array part.
 
 ---@class lunation.store.Migration
 ---@field version integer

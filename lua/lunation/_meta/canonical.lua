@@ -1,0 +1,76 @@
+---@meta
+-- The canonical event and calendar: JSCalendar (RFC 8984) as Lua tables. Section numbers are of RFC 8984.
+
+---@class lunation.Event
+---@field ["@type"] "Event"
+---@field uid string 4.1.2
+---@field prodId string?
+---@field created string? UTCDateTime, 4.1.5
+---@field updated string? UTCDateTime, 4.1.6
+---@field sequence integer? 4.1.7
+---@field relatedTo table<string, {relation: table<string, true>}>? by uid, 4.1.3
+---@field title string? 4.2.1
+---@field description string? 4.2.2
+---@field showWithoutTime boolean? true: an all-day event; its start is at T00:00:00, its duration in days, it has no zone, 4.2.4
+---@field locations table<string, table>? 4.2.5
+---@field virtualLocations table<string, table>? 4.2.6
+---@field links table<string, table>? 4.2.7
+---@field keywords table<string, true>? 4.2.9
+---@field color string? 4.2.11
+---@field start string LocalDateTime in `timeZone`: 2025-03-09T02:30:00, 5.1.1
+---@field duration string? ISO 8601; a moment where it is missing, 5.1.2
+---@field timeZone string? IANA name, Etc/UTC, or of `lunation:zones`; nil: floating, 4.7.1
+---@field status "confirmed"|"cancelled"|"tentative"|nil 5.1.3
+---@field recurrenceRules lunation.RecurrenceRule[]? 4.3.3
+---@field excludedRecurrenceRules lunation.RecurrenceRule[]? 4.3.4
+---@field recurrenceOverrides table<string, table>? patches by the LocalDateTime of the instance; {excluded=true} takes one away, 4.3.5
+---@field recurrenceId string? of an instance that stands alone, 4.3.1
+---@field priority integer? 4.4.1
+---@field freeBusyStatus "free"|"busy"|nil 4.4.2
+---@field privacy "public"|"private"|"secret"|nil 4.4.3
+---@field participants table<string, lunation.Participant>? by stable ids, 4.4.6
+---@field useDefaultAlerts boolean?
+---@field alerts table<string, table>? 4.5.2
+---@field ["lunation:custom"] table<string, table>? properties of apps, by app
+---@field ["lunation:conference"] {uri: string?, provider: string?, [string]: any}?
+---@field ["lunation:endTimeZone"] string? the zone in which the end is shown
+---@field ["lunation:showAs"] string? of Graph and EWS
+---@field ["lunation:zones"] table<string, table>? zones that IANA does not know
+
+---@class lunation.RecurrenceRule section 4.3.3
+---@field frequency "yearly"|"monthly"|"weekly"|"daily"|"hourly"|"minutely"|"secondly"
+---@field interval integer?
+---@field rscale string?
+---@field skip "omit"|"backward"|"forward"|nil
+---@field firstDayOfWeek string?
+---@field byDay {day: string, nthOfPeriod: integer?}[]?
+---@field byMonthDay integer[]?
+---@field byMonth string[]?
+---@field byYearDay integer[]?
+---@field byWeekNo integer[]?
+---@field byHour integer[]?
+---@field byMinute integer[]?
+---@field bySecond integer[]?
+---@field bySetPosition integer[]?
+---@field count integer?
+---@field ["until"] string? LocalDateTime in the event's zone
+
+---@class lunation.Participant section 4.4.6
+---@field name string?
+---@field email string?
+---@field sendTo table<string, string>?
+---@field kind string?
+---@field roles table<string, true>
+---@field participationStatus "needs-action"|"accepted"|"declined"|"tentative"|"delegated"|nil
+
+---@class lunation.Calendar
+---@field id string the provider's; with CalDAV its absolute URL
+---@field title string?
+---@field description string?
+---@field color string? #rrggbb
+---@field timeZone string? IANA name: of floating events and dates
+---@field readOnly boolean?
+---@field privileges string[]?
+---@field components string[]? kinds of objects that it may hold: VEVENT
+---@field primary boolean?
+---@field original table? as the provider has it
