@@ -22,10 +22,10 @@ OPT    := -O2 -g
 endif
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes $(if $(WERROR),-Werror)
-CFLAGS += -std=c11 -D_GNU_SOURCE -Isrc -DLUNATION_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(shell pkg-config --cflags $(PKGS))
+CFLAGS += -std=c11 -D_GNU_SOURCE -Isrc -DLUNATION_VERSION='"$(VERSION)"' $(OPT) $(WARN) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Lua is linked in whole, and its symbols are there for C modules that scripts load: calls need no indirection.
 LIBS   := -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-          $(filter-out -llua5.4,$(shell pkg-config --libs $(PKGS))) -lpthread -lm -ldl
+          $(filter-out -llua5.4,$(shell pkg-config --libs $(PKGS) 2>/dev/null)) -lpthread -lm -ldl
 
 SRC := $(wildcard src/*.c src/*/*.c)
 HDR := $(wildcard src/*.h src/*/*.h)
@@ -43,7 +43,8 @@ $(BUILD)/%.o: %.c Makefile
 
 -include $(OBJ:.o=.d)
 
-run: deps
+run:
+	@tools/packages $(DEPS_BUILD) curl
 	@$(MAKE) -s all
 	@build/lunation run tools/first_run.lua
 	@exec build/lunation serve
