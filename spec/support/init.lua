@@ -93,7 +93,7 @@ end
 ---@field url string
 ---@field log string path of what it wrote
 
---- Starts `lunation serve` on a free port with a store of its own and waits until it listens.
+--- Starts `lunation serve` on a free port with a store of its own and waits until it answers.
 ---@param options {config: string?, args: string[]?, env: table?, dir: string?, port: integer?}
 ---@return spec.Server
 function support.serve(options)
@@ -107,7 +107,12 @@ function support.serve(options)
   for name, value in pairs(options.env or {}) do env[name] = value end
   server.child = assert(process.spawn { args = args, env = env, cwd = dir, stdout = server.log, stderr = server.log })
   server.config = config
-  local ok, err = pcall(support.wait_port, port, server.child)
+  -- the supervisor listens before a worker answers
+  local http = require "lunation.http"
+  local ok, err = pcall(support.eventually, function()
+    if not server.child:running() then error("it has ended", 0) end
+    return support.listening(port) and http.get(server.url .. "/", { retries = 0 })
+  end, 20, "an answer at " .. server.url)
   if not ok then error(tostring(err) .. "\n" .. support.read(server.log), 2) end
   --- Ends it with TERM; KILL where that does not help. Returns how it ended.
   function server.stop(signal)

@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BRIDGE_TYPE "lunation.bridge"
 
@@ -23,6 +24,18 @@ struct call {
 };
 
 /* --- copying ----------------------------------------------------------------------------------------------------- */
+
+/* Errors stay errors: their kind is known by name (error_push, lua/lunation/errors.lua). */
+static bool is_error(lua_State *L, int index)
+{
+	bool is = luaL_getmetafield(L, index, "__name") != LUA_TNIL;
+
+	if (is) {
+		is = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "lunation.error") == 0;
+		lua_pop(L, 1);
+	}
+	return is;
+}
 
 /* Pushes a copy of from[index] on `to`; what cannot be copied is nil. Runs where nothing raises but for want of memory:
  * the limit of a state binds only while a task of it runs. */
@@ -65,6 +78,10 @@ static void copy(lua_State *from, int index, lua_State *to, int depth)
 			lua_rawset(to, -3);
 		lua_pop(from, 1);
 	}
+	if (is_error(from, index)) {
+		luaL_getmetatable(to, "lunation.error");
+		lua_setmetatable(to, -2);
+	}
 }
 
 static void copy_range(lua_State *from, int first, int n, lua_State *to)
@@ -75,7 +92,7 @@ static void copy_range(lua_State *from, int first, int n, lua_State *to)
 		copy(from, first + i, to, 0);
 }
 
-/* Errors cross as tables with their code and message, text with the place where it was raised. */
+/* What was raised: a table as it is, text with the place where it was raised. */
 static void copy_error(lua_State *from, lua_State *to)
 {
 	if (lua_istable(from, -1)) {

@@ -157,7 +157,7 @@ static void started(void *ud, lua_State *L, bool ok, int nresults)
 			retire(w, old);
 	} else {
 		uv_idle_t *later = malloc(sizeof(*later));
-		if (!ok)
+		if (!ok && !loop_stopped(&w->loop, NULL))
 			print_failure(L, old != NULL ? "the reload failed, the old state goes on" : "the start failed");
 		report(w, 'F');
 		if (later == NULL)
