@@ -36,6 +36,7 @@ config.limits = {
   -- outgoing requests
   response = { "bytes", 64 * 1024 * 1024, "body of a provider's answer" },
   connect_time = { "seconds", 10, "connecting to a provider" },
+  sign_in_time = { "seconds", 20, "verifying an account that somebody signs in to on the pages" },
   request_time = { "seconds", 60, "one request to a provider" },
   redirects = { "count", 5, "redirects that are followed, where they are" },
   connections_per_host = { "count", 8, "concurrent connections to one host" },

@@ -25,7 +25,7 @@ local function choice(provider)
   if not fields or provider.listed == false then return nil end
   local has = {}
   for _, name in ipairs(fields) do has[name] = true end
-  local app_password = auth.hint == "app_password"
+  local app_password = auth.password == "app-specific"
   return {
     name = provider.name, title = provider.title or provider.name, fields = fields, app_password = app_password,
     kind = has.url and (has.password and "server" or "file") or nil,
@@ -95,12 +95,15 @@ end
 function accounts.connect(engine, user, provider, values)
   local credentials = (values.username or values.password) and { username = values.username, password = values.password } or {}
   local outgoing = engine.config.outgoing or {}
-  local known, err = engine.providers:get(provider.name).identify {
+  local sign_in = {
     provider = provider.name, app = user.app, user = user.id, url = values.url, username = values.username, credentials = credentials,
     settings = {}, guard = { allow = outgoing.allow or {}, allow_private = outgoing.allow_private or false },
     -- Whoever asks is not the operator: no files, no addresses of our own network.
     remote = true,
   }
+  -- A server may take its time at every step; the person in front of the page does not.
+  local identify = engine.providers:get(provider.name).identify
+  local known, err = task.deadline(engine.config.limits.sign_in_time or 20, identify, sign_in)
   if not known then return nil, errors.from(err) end
   local account, failed = engine.store:account_add {
     user = user.id, provider = provider.name, identity = known.identity, name = known.name, url = known.url or values.url,

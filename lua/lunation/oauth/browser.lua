@@ -213,6 +213,7 @@ local function refused(step, provider, err)
     return sign_in_page(step, provider, {}, step.text("error_limit", { minutes = math.ceil(err.retry_after / 60) }), 429)
   end
   local refusal = REFUSALS[err.code] or { "error_generic" }
+  if err.code == "invalid_request" and err.field == "username" then refusal = { "error_username", "username" } end
   local key, field = refusal[1], refusal[2]
   if key == "error_wrong_password" and provider.app_password then key = "error_wrong_password_app" end
   local message, has = step.text(key), false

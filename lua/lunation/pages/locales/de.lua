@@ -42,6 +42,7 @@ return {
   note_password = "Ihr Passwort wird verschlüsselt aufbewahrt und nur benutzt, um Ihre Kalender zu erreichen.",
   error_heading = "Es gibt ein Problem",
   error_required = "Bitte füllen Sie dieses Feld aus.",
+  error_username = "Das ist nicht die Adresse einer Apple-ID.",
   error_wrong_password = "Benutzername oder Passwort stimmt nicht.",
   error_wrong_password_app = "Apple hat diese Anmeldung nicht angenommen. Nehmen Sie ein app-spezifisches Passwort, nicht das Ihrer Apple-ID.",
   error_blocked = "Diese Adresse ist nicht erlaubt. Geben Sie die öffentliche Adresse Ihres Kalenderservers ein.",

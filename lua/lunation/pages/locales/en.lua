@@ -42,6 +42,7 @@ return {
   note_password = "Your password is stored encrypted and is used only to reach your calendars.",
   error_heading = "There is a problem",
   error_required = "Please fill in this field.",
+  error_username = "This is not the address of an Apple ID.",
   error_wrong_password = "The user name or the password is not right.",
   error_wrong_password_app = "Apple did not accept this sign-in. Use an app-specific password, not the password of your Apple ID.",
   error_blocked = "This address is not allowed. Enter the public address of your calendar server.",

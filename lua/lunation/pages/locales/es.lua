@@ -42,6 +42,7 @@ return {
   note_password = "Tu contraseña se guarda cifrada y solo se usa para llegar a tus calendarios.",
   error_heading = "Hay un problema",
   error_required = "Rellena este campo.",
+  error_username = "Esta no es la dirección de un Apple ID.",
   error_wrong_password = "El nombre de usuario o la contraseña no son correctos.",
   error_wrong_password_app = "Apple no ha aceptado este inicio de sesión. Usa una contraseña de app, no la de tu Apple ID.",
   error_blocked = "Esta dirección no está permitida. Escribe la dirección pública de tu servidor de calendario.",

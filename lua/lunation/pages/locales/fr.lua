@@ -42,6 +42,7 @@ return {
   note_password = "Votre mot de passe est conservé chiffré et ne sert qu’à atteindre vos calendriers.",
   error_heading = "Il y a un problème",
   error_required = "Veuillez remplir ce champ.",
+  error_username = "Ce n’est pas l’adresse d’un identifiant Apple.",
   error_wrong_password = "Le nom d’utilisateur ou le mot de passe est incorrect.",
   error_wrong_password_app = "Apple a refusé cette connexion. Utilisez un mot de passe pour application, et non celui de votre identifiant Apple.",
   error_blocked = "Cette adresse n’est pas autorisée. Saisissez l’adresse publique de votre serveur de calendrier.",

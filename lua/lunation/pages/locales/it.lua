@@ -42,6 +42,7 @@ return {
   note_password = "La tua password è conservata cifrata e serve solo a raggiungere i tuoi calendari.",
   error_heading = "C’è un problema",
   error_required = "Compila questo campo.",
+  error_username = "Questo non è l’indirizzo di un ID Apple.",
   error_wrong_password = "Il nome utente o la password non sono corretti.",
   error_wrong_password_app = "Apple non ha accettato questo accesso. Usa una password specifica per l’app, non quella del tuo ID Apple.",
   error_blocked = "Questo indirizzo non è consentito. Inserisci l’indirizzo pubblico del tuo server di calendario.",

@@ -42,6 +42,7 @@ return {
   note_password = "Sua senha é guardada criptografada e só é usada para chegar às suas agendas.",
   error_heading = "Há um problema",
   error_required = "Preencha este campo.",
+  error_username = "Isto não é o endereço de um ID Apple.",
   error_wrong_password = "O nome de usuário ou a senha não está certo.",
   error_wrong_password_app = "A Apple não aceitou este acesso. Use uma senha específica de app, não a do seu ID Apple.",
   error_blocked = "Este endereço não é permitido. Digite o endereço público do seu servidor de agenda.",

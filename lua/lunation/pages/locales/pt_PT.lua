@@ -42,6 +42,7 @@ return {
   note_password = "A sua palavra-passe é guardada cifrada e só serve para chegar aos seus calendários.",
   error_heading = "Há um problema",
   error_required = "Preencha este campo.",
+  error_username = "Isto não é o endereço de um ID Apple.",
   error_wrong_password = "O nome de utilizador ou a palavra-passe não está certo.",
   error_wrong_password_app = "A Apple não aceitou este início de sessão. Use uma palavra-passe específica da app, não a do seu ID Apple.",
   error_blocked = "Este endereço não é permitido. Introduza o endereço público do seu servidor de calendário.",
