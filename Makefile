@@ -77,6 +77,10 @@ lint:
 format:
 	clang-format-14 -i $(SRC) $(HDR)
 
+# Ratios against nginx with its Lua module; fails where one is below its floor.
+bench-http: deps-bench-http all
+	@build/lunation run bench/http.lua
+
 # Installs what is missing, and asks for nothing when all is there.
 deps:
 	@tools/packages $(DEPS_BUILD)
@@ -86,6 +90,8 @@ deps-test:
 	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK) $(DEPS_SERVERS) $(DEPS_BROWSER) node:nodejs npm:npm
 deps-bench:
 	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK) $(DEPS_SERVERS) $(DEPS_BENCH) node:nodejs npm:npm
+deps-bench-http:
+	@tools/packages $(DEPS_BUILD) $(DEPS_BENCH) lua-cjson curl openssl
 deps-fuzz:
 	@tools/packages $(DEPS_BUILD) $(DEPS_FUZZ)
 
@@ -116,4 +122,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-fuzz clients windows-zones install clean
+.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz bench-http clients windows-zones install clean
