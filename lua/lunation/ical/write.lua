@@ -41,11 +41,13 @@ local function write_node(job, node, before, after)
   return true
 end
 
--- Fields that change with every edit of the series say nothing about an override that they did not touch.
+-- Fields that change with every edit of the series say nothing about an override in which nothing else changed.
 local function settle(before, after, patch)
+  local sequence, updated = after.sequence, after.updated
   for _, field in ipairs { "updated", "sequence" } do
     if patch[field] == nil then after[field] = before[field] end
   end
+  if not mapping.equal(before, after) then after.sequence, after.updated = sequence, updated end
 end
 
 -- --- overrides ---

@@ -1,0 +1,151 @@
+-- Calendars of many other programs, broken ones among them, where they are at hand: nothing crashes, nothing is lost.
+local fs = require "lunation.fs"
+local ical = require "lunation.ical"
+local json = require "lunation.json"
+local mapping = require "lunation.mapping"
+local tree = require "lunation.ical.tree"
+
+local corpora = require("lunation.host").root .. "/../shared/corpora"
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "a"
+  if file then file:close() end
+  return text
+end
+
+local names = fs.list(corpora .. "/ics") or {}
+table.sort(names)
+
+---@param visit fun(text: string, name: string)
+local function each(visit)
+  for _, name in ipairs(names) do
+    local text = name:sub(1, 1) ~= "." and read(("%s/ics/%s"):format(corpora, name))
+    if text then visit(text, name) end
+  end
+end
+
+-- The physical content of a text: its bytes without folds, line ends and spaces, which folding may move.
+local function properties_in(node)
+  local count = #node.properties
+  for _, child in ipairs(node.components) do count = count + properties_in(child) end
+  return count
+end
+
+describe("calendars of other programs #slow", function()
+  if #names == 0 then
+    it("are read", function() pending("needs ../shared") end)
+    return
+  end
+
+  it("come back from text as the same tree, with every line", function()
+    local read_count, refused = 0, 0
+    each(function(text, name)
+      local root, problem = tree.parse(text)
+      if not root then
+        refused = refused + 1
+        assert.truthy(problem.message:find("nothing begins with BEGIN") or problem.code == "too_large", name .. ": " .. problem.message)
+        return
+      end
+      read_count = read_count + 1
+      local written = tree.serialize(root)
+      local again, err = tree.parse(written)
+      assert(again, name .. ": " .. tostring(err and err.message))
+      assert.is_true(mapping.equal(root, again), name)
+      assert.equal(properties_in(root), properties_in(again))
+      for line in written:gmatch("(.-)\r\n") do assert.is_true(#line <= 75, name) end
+      -- Strict or not, nothing but an answer or an error.
+      tree.parse(text, { strict = true })
+    end)
+    assert.is_true(read_count > 3000)
+    assert.is_true(refused < 40)
+  end)
+
+  it("keep every line of a plain text", function()
+    each(function(text, name)
+      if text:find("[\128-\255%z]") or text:find("QUOTED%-PRINTABLE") or text:find("\r[^\n]") or #text > 100000 then return end
+      local root = tree.parse(text)
+      if not root then return end
+      local count = properties_in(root)
+      local lines = 0
+      for line in (text:gsub("\r\n", "\n"):gsub("\n+[ \t]", "") .. "\n"):gmatch("([^\n]*)\n") do
+        local upper = line:gsub("^%s+", ""):upper()
+        if upper ~= "" and not upper:match("^BEGIN:%s*%S") and not upper:match("^END:%s*%S") then lines = lines + 1 end
+      end
+      assert.equal(lines, count, name)
+    end)
+  end)
+
+  -- Values that a text without the original cannot carry: an addition that the rule gives anyway says nothing, and DTSTAMP is new.
+  local function settled(events)
+    for _, event in ipairs(events) do
+      event.updated = nil
+      local kept, any = {}, false
+      for key, patch in pairs(event.recurrenceOverrides or {}) do
+        patch.updated = nil
+        if next(patch) ~= nil then kept[key], any = patch, true end
+      end
+      event.recurrenceOverrides = any and kept or nil
+    end
+    return events
+  end
+
+  it("become events, become text, and are the same events", function()
+    local total, unstable = 0, {}
+    each(function(text, name)
+      if #text > 300000 then return end
+      local events = ical.events(text)
+      if not events or #events == 0 then return end
+      total = total + 1
+      local written = assert(ical.from_events(events, { now = 0 }), name)
+      assert(ical.parse(written, { strict = not written:find("[%z\1-\8\11\12\14-\31\127]") }), name)
+      if not mapping.equal(settled(events), settled((ical.events(written)))) then unstable[#unstable + 1] = name end
+    end)
+    assert.is_true(total > 1000, "only " .. total)
+    assert.is_true(#unstable <= 16, ("%d of %d changed:\n%s"):format(#unstable, total, table.concat(unstable, "\n")))
+  end)
+
+  it("are not touched by a write that changes nothing", function()
+    local resource = require "lunation.ical.mapping"
+    local total = 0
+    each(function(text, name)
+      if #text > 100000 then return end
+      local native = { text = text }
+      local event = resource:to(native)
+      if not event then return end
+      total = total + 1
+      local written = assert(resource:from(event, native, { now = 0 }), name)
+      assert.equal(tree.serialize(tree.parse(text)), written.text, name)
+    end)
+    assert.is_true(total > 1000)
+  end)
+
+  it("have the instances that two engines agree on", function()
+    local total, same, different = 0, 0, {}
+    for line in assert(io.open(corpora .. "/calendar_expansion_cases.jsonl")):lines() do
+      local case = json.decode(line)
+      local text = case.class == "agree" and read(("%s/ics/%s"):format(corpora, case.file))
+      if text then
+        total = total + 1
+        local found = ical.instances(text, { from = case.window[1], to = case.window[2], limit = 100000, include_dtstart = true }) or {}
+        local got, expected = {}, {}
+        for i, instance in ipairs(found) do
+          got[i] = ("%s %s"):format(os.date("!%Y%m%dT%H%M%S", instance.start), instance.uid .. os.date("!%Y%m%dT%H%M%S", instance.finish))
+        end
+        for i, instance in ipairs(case.expected) do
+          local function full(at) return (#at == 8 and at .. "T000000" or at):gsub("Z$", "") end
+          expected[i] = ("%s %s"):format(full(instance[2]), instance[1] .. full(instance[3]))
+        end
+        table.sort(got)
+        table.sort(expected)
+        -- The recorded answers stop at 1,500.
+        for i = #got, #expected + 1, -1 do
+          if #expected == 1500 then got[i] = nil end
+        end
+        if table.concat(got, "\n") == table.concat(expected, "\n") then same = same + 1 else different[#different + 1] = case.file end
+      end
+    end
+    assert.equal(512, total)
+    assert.is_true(same >= 501, ("%d of %d; others:\n%s"):format(same, total, table.concat(different, "\n")))
+  end)
+end)
