@@ -113,7 +113,7 @@ function mirror.sync(store, run, calendar, told)
     })
     if not applied then return nil, problem end
     version = applied.version
-    for _, name in ipairs { "created", "updated", "deleted", "unchanged" } do
+    for _, name in ipairs { "created", "updated", "deleted", "unchanged", "skipped" } do
       run.counts[name] = run.counts[name] + applied[name]
     end
     if told then told(#upserts + #(batch.deletes or {})) end

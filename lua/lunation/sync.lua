@@ -73,8 +73,9 @@ function Sync:_calendars(run)
   for _, native in ipairs(natives) do
     local calendar, failure = run.provider.calendar:to(native)
     if calendar then
-      if calendar.original == nil then calendar.original = native.original or native end
-      list[#list + 1] = calendar
+      local row = { original = native.original or native }
+      for field, value in pairs(calendar) do row[field] = value end
+      list[#list + 1] = row
     else
       log.warn("a calendar cannot be read", { account = account.id, error = tostring(failure) })
     end

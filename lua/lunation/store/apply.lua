@@ -23,6 +23,7 @@ local rows = require "lunation.store.rows"
 ---@field updated integer
 ---@field deleted integer
 ---@field unchanged integer
+---@field skipped integer those that cannot be written as JSON
 ---@field version integer of the sync state now
 
 ---@class lunation.Store
@@ -87,9 +88,17 @@ end
 ---  refetch: rows (field `ids`) were written after the batch was fetched, ask for them again and give them as `fresh`
 function apply:apply(batch)
   local encoded, fresh = {}, {}
-  for index, upsert in ipairs(batch.upserts or {}) do encoded[index] = rows.encode(upsert) end
+  for _, upsert in ipairs(batch.upserts or {}) do
+    encoded[#encoded + 1] = rows.encode(upsert)
+  end
+  local skipped = #(batch.upserts or {}) - #encoded
   for id, again in pairs(batch.fresh or {}) do
-    fresh[id] = { epoch = again.epoch, row = again.upsert and rows.encode(again.upsert) }
+    local row, err
+    if again.upsert then
+      row, err = rows.encode(again.upsert)
+      if not row then return nil, err end
+    end
+    fresh[id] = { epoch = again.epoch, row = row }
   end
   local keeps_state = batch.state ~= nil and not (batch.reset and batch.more)
   local state = keeps_state and json.encode(batch.state, { sorted = true }) or nil
@@ -104,7 +113,7 @@ function apply:apply(batch)
     local application = setmetatable({
       sql = sql, calendar = calendar, epoch = batch.epoch or calendar.epoch, refetch = {},
       context = { origin = "sync", now = now, epoch = 0 },
-      counts = { created = 0, updated = 0, deleted = 0, unchanged = 0, version = calendar.state_version },
+      counts = { created = 0, updated = 0, deleted = 0, unchanged = 0, skipped = skipped, version = calendar.state_version },
     }, Application)
     application:run(batch, encoded, fresh, batch.run or "only")
     if #application.refetch > 0 then

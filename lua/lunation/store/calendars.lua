@@ -105,7 +105,11 @@ end
 ---@return { created: integer, updated: integer, deleted: integer }?, lunation.Error?
 function calendars:calendars_sync(account, list, fence)
   local texts = {}
-  for index, calendar in ipairs(list) do texts[index] = json.encode(calendar, { sorted = true }) end
+  for index, calendar in ipairs(list) do
+    local text, unfit = json.encode(calendar, { sorted = true, utf8 = "replace" })
+    if not text then return nil, unfit end
+    texts[index] = text
+  end
   return self.db:write(function(sql)
     if fence and not fences.holds(sql, fence) then return nil, fences.lost(fence) end
     if not sql.row("SELECT id FROM accounts WHERE id = ?", account) then

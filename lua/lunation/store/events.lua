@@ -119,7 +119,8 @@ end
 ---@param put { calendar: integer, expect: integer|false|nil } and the fields of an upsert; expect: the revision that must still stand, false: none must
 ---@return lunation.EventRow?, lunation.Error? code conflict: the row is another by now
 function events:event_put(put)
-  local encoded = rows.encode(put)
+  local encoded, unfit = rows.encode(put)
+  if not encoded then return nil, unfit end
   local done, err = self.db:write(function(sql)
     local calendar, missing = rows.lock(sql, put.calendar)
     if not calendar then return nil, missing end

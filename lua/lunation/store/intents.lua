@@ -130,7 +130,11 @@ end
 ---@return true?, lunation.Error? code conflict: another has taken the intent over; precondition_failed: refetch `id`
 function intents:intent_end(intent, outcome)
   local encoded = {}
-  for index, put in ipairs(outcome.puts or {}) do encoded[index] = rows.encode(put) end
+  for index, put in ipairs(outcome.puts or {}) do
+    local row, unfit = rows.encode(put)
+    if not row then return nil, unfit end
+    encoded[index] = row
+  end
   return self.db:write(function(sql)
     if sql.value("SELECT fence FROM intents WHERE id = ?", intent.id) ~= intent.fence then
       return nil, errors.new("conflict", "another has taken this change over")

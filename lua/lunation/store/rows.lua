@@ -20,14 +20,20 @@ local errors = require "lunation.errors"
 
 local rows = {}
 
-local SORTED = { sorted = true }
+-- Text of a provider that is no UTF-8 is kept as well as it can be.
+local TEXT = { sorted = true, utf8 = "replace" }
 
 --- An upsert with its JSON texts and digests made; done before a transaction begins.
 ---@param upsert lunation.store.Upsert
----@return table
+---@return table? row, lunation.Error? it cannot be written as JSON
 function rows.encode(upsert)
-  local event = json.encode(upsert.event, SORTED)
-  local original = upsert.original ~= nil and json.encode(upsert.original, SORTED) or nil
+  local event, err = json.encode(upsert.event, TEXT)
+  if not event then return nil, err end
+  local original
+  if upsert.original ~= nil then
+    original, err = json.encode(upsert.original, TEXT)
+    if not original then return nil, err end
+  end
   local about = table.concat({ original or "", upsert.etag or "", upsert.schedule_tag or "" }, "\0")
   return {
     id = upsert.id, uid = upsert.uid, etag = upsert.etag, schedule_tag = upsert.schedule_tag,

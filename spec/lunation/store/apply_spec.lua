@@ -56,6 +56,17 @@ describe("store apply", function()
     assert.equal(last, opened:changes_end())
   end)
 
+  it("keeps text that is no UTF-8 as well as it can be, and leaves out what is no JSON", function()
+    local endless = {}
+    endless.again = endless
+    local counts = assert(opened:apply {
+      calendar = calendar, upserts = { upsert("a", "A"), upsert("b", "caf\xe9"), upsert("c", "C", { original = endless }) },
+    })
+    assert.equal(2, counts.created)
+    assert.equal(1, counts.skipped)
+    assert.same({ a = "A", b = "caf\u{FFFD}" }, titles(opened, calendar))
+  end)
+
   it("refuses a batch that starts from another state, and changes nothing", function()
     local first = assert(opened:apply { calendar = calendar, state = { token = "1" }, upserts = { upsert("a", "A") } })
     assert(opened:apply { calendar = calendar, expect = first.version, state = { token = "2" } })
