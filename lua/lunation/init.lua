@@ -5,11 +5,12 @@ local engines = require "lunation.engine"
 local errors = require "lunation.errors"
 local json = require "lunation.json"
 local routes = require "lunation.routes"
-local tz = require "lunation.tz"
 local units = require "lunation.units"
 local when = require "lunation.when"
 
 local cal = {}
+
+local PAGE = 250 -- instances that are read at once
 
 cal.null = json.null -- empties a field in `cal.update`
 
@@ -18,8 +19,8 @@ local origins = setmetatable({}, { __mode = "k" })
 
 -- Scripts get errors raised: they are short, and an unseen `nil` would go on as a wrong agenda.
 local function check(value, err)
-  if value == nil and err ~= nil then error(err, 0) end
-  return value
+  if value ~= nil or err == nil then return value end
+  error(type(err) == "string" and errors.new("invalid_request", err) or err, 0)
 end
 
 local function engine()
@@ -99,35 +100,14 @@ end
 
 -- --- reading ----------------------------------------------------------------------------------------------------------
 
--- Instances as canonical events; what differs by instance stands beside the event in slots (lunation.query).
-local rendering = {
-  name = "script", variant = "read", digest = "1",
-  render = function(event, ctx)
-    return json.encode {
-      event = event, calendar = ctx.calendar.key, master = ctx.id, recurring = ctx.recurring or false, recurrenceId = ctx.recurrenceId,
-      from = json.raw "\1s\2", to = json.raw "\1e\2", id = json.raw "\1i\2",
-    }
-  end,
-}
-
-local function epoch_of(utc)
-  return tz.to_utc(utc:sub(1, 19), "UTC")
-end
-
--- The instance as an event of its own, its start in its own zone.
-local function instance_of(item, calendar, account)
-  local event = item.event
-  local from, to = epoch_of(item.from), epoch_of(item.to)
-  local zone = event.timeZone or event.showWithoutTime and "UTC" or calendar.timeZone or "UTC"
-  local start = event.showWithoutTime and item.from:sub(1, 19) or tz.to_local(from, zone)
-  local recurrence_id = item.recurring and (item.recurrenceId or start) or nil
-  event.start, event.duration = start, when.duration(to - from)
-  event.recurrenceRules, event.recurrenceOverrides, event.excludedRecurrenceRules = nil, nil, nil
-  event.recurrenceId = recurrence_id
-  event.id, event.calendar, event.calendarTitle = item.id, calendar.id, calendar.title
+-- An instance as an event of its own: it says where it is from, and when it is in instants.
+local function told_instance(item, account)
+  local event, calendar = item.event, item.calendar
+  event.id, event.recurrenceId = item.id, item.recurrenceId
+  event.calendar, event.calendarTitle = calendar.id, calendar.title
   event.account, event.accountId = account.name or account.identity, account.id
-  event.utcStart, event.utcEnd = from, to
-  origins[event] = { calendar = calendar, id = item.master, recurrenceId = recurrence_id }
+  event.utcStart, event.utcEnd = item.start, item.finish
+  origins[event] = { calendar = calendar, id = item.id, recurrenceId = item.recurrenceId }
   return event
 end
 
@@ -163,23 +143,19 @@ function cal.events(query)
   local from = check(when.instant(query.from or "now", { zone = query.timeZone }))
   local to = check(when.instant(query.to or "+7d", { zone = query.timeZone, base = from }))
   local calendars, accounts = choose(query)
-  local by_key, page, position, i = {}, {}, nil, 0
-  for _, calendar in ipairs(calendars) do by_key[calendar.key] = calendar end
-  local more = #calendars > 0
+  local page, position, i, more = {}, nil, 0, #calendars > 0
   return function()
     i = i + 1
     while not page[i] and more do
-      local answer = check(engine().query:page {
-        calendars = calendars, accounts = accounts, from = from, to = to, mode = "instances", limit = 250, after = position,
-        rendering = rendering,
-      })
-      page, i, position = json.decode(answer.json), 1, answer.next
-      more = position ~= nil
+      local next_position
+      page, next_position = engine().query:instances {
+        calendars = calendars, accounts = accounts, from = from, to = to, limit = PAGE, after = position,
+      }
+      check(page, next_position)
+      i, position, more = 1, next_position, next_position ~= nil
     end
     local item = page[i]
-    if not item then return nil end
-    local calendar = by_key[item.calendar]
-    return instance_of(item, calendar, accounts[calendar.account])
+    return item and told_instance(item, accounts[item.calendar.account])
   end
 end
 

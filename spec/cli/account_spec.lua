@@ -125,11 +125,11 @@ describe("lunation events", function()
       cal.create("work/primary", { title = "Holiday", start = "2025-11-04" })
     ]])
     assert.are.equal(0, support.lunation({ "run", script, env = env }).code)
-    local words = { "events", "--from", "2025-11-03", "--to", "+2d", env = env }
+    local words = { "events", "--from", "2025-11-03", "--to", "+2d", "--zone", "Europe/London", env = env }
     local result = support.lunation(words)
     assert.are.equal("", result.stderr)
-    assert.are.equal("START             LASTS  TITLE    CALENDAR  ACCOUNT\n"
-      .. "2025-11-03 09:00  1h30m  Focus    work      work\n2025-11-04        1 day  Holiday  work      work\n", result.stdout)
+    assert.are.equal("START (Europe/London)  LASTS  TITLE    CALENDAR  ACCOUNT\n"
+      .. "2025-11-03 08:00       1h30m  Focus    work      work\n2025-11-04             1 day  Holiday  work      work\n", result.stdout)
     words[#words + 1] = "--json"
     local events = json.decode(support.lunation(words).stdout)
     assert.are.equal(2, #events)

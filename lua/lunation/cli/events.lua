@@ -2,6 +2,8 @@
 
 local errors = require "lunation.errors"
 local output = require "lunation.cli.output"
+local tz = require "lunation.tz"
+local when = require "lunation.when"
 
 local function id_list(texts)
   local ids = {}
@@ -23,7 +25,8 @@ local function run(_, options, context)
   local listed, stale = {}, {}
   local ok, failure = pcall(function()
     for event in cal.events {
-      from = options.from or "today", to = options.to or "+7d", accounts = accounts, calendars = options.calendar, stale = stale,
+      from = options.from or "today", to = options.to or "+7d", timeZone = options.zone, accounts = accounts,
+      calendars = options.calendar, stale = stale,
     } do listed[#listed + 1] = event end
   end)
   if not ok then
@@ -37,8 +40,12 @@ local function run(_, options, context)
     output.json(require("lunation.json").array(listed))
     return
   end
+  local zone = options.zone or when.zone()
   output.table(listed, {
-    { "START", function(event) return event.showWithoutTime and event.start:sub(1, 10) or event.start:sub(1, 16):gsub("T", " ") end },
+    { "START (" .. zone .. ")", function(event)
+      if event.showWithoutTime then return event.start:sub(1, 10) end
+      return (tz.to_local(event.utcStart, zone):sub(1, 16):gsub("T", " "))
+    end },
     { "LASTS", function(event) return cal.lasts(event) end },
     { "TITLE", "title" },
     { "CALENDAR", function(event) return event.calendarTitle or event.calendar end },
@@ -56,6 +63,14 @@ return {
     ["--to"] = { value = "TIME", help = "the end, exclusive; +7d" },
     ["--account"] = { value = "ID", many = true, help = "only these accounts" },
     ["--calendar"] = { value = "NAME", many = true, help = "only these calendars: id, title, or ACCOUNT/CALENDAR" },
+    ["--zone"] = {
+      value = "ZONE", help = "the time zone of --from, --to and the table; this machine's",
+      read = function(text)
+        local zone = tz.resolve(text)
+        if zone then return zone end
+        return nil, "a time zone like Europe/Paris expected"
+      end,
+    },
     ["--json"] = { help = "as JSON" },
   },
   run = run,
