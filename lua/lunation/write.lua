@@ -23,6 +23,8 @@ Write.__index = Write
 
 --- Seconds: how long the answer of an idempotent request is kept, and how long a second one waits for the first.
 local ANSWER_TTL, ANSWER_WAIT = 86400, 30
+--- Seconds for one request of a write.
+local CALL_TIMEOUT = 10
 --- Name space of the UIDs that are derived from an Idempotency-Key (RFC 9562 section 5.5).
 local KEY_SPACE = "6f1e2b52-50a5-4c0e-9b0f-3d5c8a7b9d21"
 
@@ -54,6 +56,8 @@ function Write:_open(calendar, operation, held)
   if operation and (calendar.readOnly or not provider[operation]) then
     return nil, errors.new("forbidden", "the calendar cannot be written", { account = account.id })
   end
+  -- Whoever asked waits for the answer, and for a look at the provider where there is none.
+  ready.timeout = ready.timeout or CALL_TIMEOUT
   local writer = { store = self.store, engine = self.engine, provider = provider, account = ready, calendar = calendar,
     live = self.live }
   if held then held.writer = writer end

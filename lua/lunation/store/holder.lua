@@ -28,12 +28,24 @@ local function start_time(pid)
   end
 end
 
+--- The device of the root file system: containers that share a volume, and perhaps a name, each have their own, and
+--- process numbers of their own.
+local function root_device()
+  local file <close> = io.open("/proc/self/mountinfo", "r")
+  for line in file and file:lines() or function() end do
+    local device = line:match("^%d+ %d+ (%d+:%d+) %S+ / ")
+    if device then return device end
+  end
+end
+
 local machine
 local function this_machine()
   if not machine then
-    local boot = read_line("/proc/sys/kernel/random/boot_id") or "unknown"
-    local name = read_line("/proc/sys/kernel/hostname") or "unknown"
-    machine = crypto.hex(crypto.sha256(name .. "\n" .. boot)):sub(1, 12)
+    local parts = {
+      read_line("/proc/sys/kernel/random/boot_id") or "unknown", read_line("/proc/sys/kernel/hostname") or "unknown",
+      root_device() or "unknown",
+    }
+    machine = crypto.hex(crypto.sha256(table.concat(parts, "\n"))):sub(1, 12)
   end
   return machine
 end
@@ -57,6 +69,8 @@ function holder.alive(name)
   local where, pid, started = tostring(name):match("^(%x+)/(%d+)/(%d+)/%x+$")
   if where ~= this_machine() then return nil end
   local now, state = start_time(pid)
+  -- Without a readable /proc nobody can tell.
+  if not now and not start_time("self") then return nil end
   return now == started and state ~= "Z" and state ~= "X"
 end
 
