@@ -73,6 +73,18 @@ describe("model.validate", function()
     end)
   end
 
+  it("lets be what was odd before and is not touched", function()
+    local odd = series { priority = 42, participants = { a = { name = "A" } }, duration = "-PT5M",
+      recurrenceRules = { { frequency = "daily", ["until"] = "2020-01-01T00:00:00" } } }
+    assert.is_nil(model.validate(odd))
+    local changed = model.patch(odd, { title = "New" })
+    assert.is_true(model.validate(changed, odd))
+    changed.priority = 43
+    assert.equal("priority", select(2, model.validate(changed, odd)).field)
+    changed = model.patch(odd, { title = {} })
+    assert.equal("title", select(2, model.validate(changed, odd)).field)
+  end)
+
   it("normalizes what people write", function()
     assert.same({ ["@type"] = "Event", start = "2025-03-03T00:00:00", showWithoutTime = true, duration = "P1D" },
       model.normalize { start = "2025-03-03", showWithoutTime = true, timeZone = "Europe/Berlin", title = null })

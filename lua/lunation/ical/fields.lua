@@ -265,9 +265,9 @@ local function custom()
   return mapping.entry {
     read = function(node)
       local result, any = {}, false
-      for _, p in ipairs(component.all(node, name)) do
+      local found, json = pcall(require, "lunation.json")
+      for _, p in ipairs(found and component.all(node, name) or {}) do
         local app = component.param(p, "X-APP")
-        local json = require "lunation.json"
         local object = json.decode(tree.unescape(p.value))
         if app and type(object) == "table" then
           result[app], any = object, true
@@ -276,7 +276,8 @@ local function custom()
       return any and result or nil
     end,
     write = function(node, v)
-      local json = require "lunation.json"
+      local found, json = pcall(require, "lunation.json")
+      if not found then return nil, "needs lunation.json" end
       local seen = {}
       component.remove(node, function(p)
         if p.name ~= name then return false end

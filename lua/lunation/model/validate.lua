@@ -1,4 +1,5 @@
 -- What a canonical event may be. An error names the field.
+local instance = require "lunation.model.instance"
 local tz = require "lunation.tz"
 local value = require "lunation.ical.value"
 local null = require "lunation.null"
@@ -245,10 +246,10 @@ local order = {}
 for name in pairs(fields) do order[#order + 1] = name end
 table.sort(order)
 
-local function check_fields(event, prefix)
+local function check_fields(event, prefix, before)
   for _, name in ipairs(order) do
     local v = event[name]
-    if v ~= nil and v ~= null then
+    if v ~= nil and v ~= null and not (before and instance.equal(before[name], v)) then
       local ok, err = fields[name](v, prefix .. name)
       if not ok then return nil, err end
     end
@@ -256,7 +257,7 @@ local function check_fields(event, prefix)
   return true
 end
 
-local function overrides(v, event)
+local function overrides(v, event, before)
   if type(v) ~= "table" then return wrong("recurrenceOverrides", "is not an object") end
   local count = 0
   for key, patch in pairs(v) do
@@ -267,30 +268,33 @@ local function overrides(v, event)
     if not ok then return nil, err end
     if type(patch) ~= "table" or patch == null then return wrong(name, "is not an object") end
     if event.showWithoutTime and key:sub(11) ~= "T00:00:00" then return wrong(name, "is not a day") end
-    ok, err = check_fields(patch, name .. ".")
+    ok, err = check_fields(patch, name .. ".", before and before[key])
     if not ok then return nil, err end
   end
   return true
 end
 
 ---@param event table canonical event
+---@param before table? the event as it stood: what a server had odd and nobody touched is not held against a change
 ---@return boolean? ok
 ---@return lunation.Error? err {code="invalid_request", field=}
-function M.event(event)
+function M.event(event, before)
+  before = before or {}
   if type(event) ~= "table" then return wrong("event", "is not an object") end
   if event.start == nil or event.start == null then return wrong("start", "is missing") end
-  local ok, err = check_fields(event, "")
+  local ok, err = check_fields(event, "", before)
   if not ok then return nil, err end
-  if event.showWithoutTime then
+  if event.showWithoutTime and not (before.start == event.start and before.duration == event.duration) then
     if event.start:sub(11) ~= "T00:00:00" then return wrong("start", "an event of whole days starts at midnight") end
     local length = event.duration and value.parse_duration(event.duration)
     if length and length.seconds % 86400 ~= 0 then return wrong("duration", "an event of whole days lasts days") end
   end
   if event.recurrenceOverrides ~= nil and event.recurrenceOverrides ~= null then
-    ok, err = overrides(event.recurrenceOverrides, event)
+    ok, err = overrides(event.recurrenceOverrides, event, before.recurrenceOverrides)
     if not ok then return nil, err end
   end
-  for i, r in ipairs(event.recurrenceRules or {}) do
+  local moved = before.start ~= event.start or not instance.equal(before.recurrenceRules, event.recurrenceRules)
+  for i, r in ipairs(moved and event.recurrenceRules or {}) do
     if r["until"] and r["until"] < event.start then
       return wrong(("recurrenceRules[%d].until"):format(i), "is before the start")
     end
@@ -302,7 +306,6 @@ end
 ---@param event table canonical event as a caller wrote it
 ---@return table event a copy
 function M.normalize(event)
-  local instance = require "lunation.model.instance"
   local zone = require "lunation.ical.zone"
   local result = instance.copy(event)
   for field, v in pairs(event) do

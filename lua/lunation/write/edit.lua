@@ -22,10 +22,11 @@ end
 
 --- An event as it is kept, or what is wrong with it.
 ---@param event lunation.Event
+---@param before lunation.Event? what it was: fields that a server had odd and this change leaves alone are let be
 ---@return lunation.Event?, lunation.Error?
-function edit.checked(event)
+function edit.checked(event, before)
   local normal = model.normalize(event)
-  local valid, problem = model.validate(normal)
+  local valid, problem = model.validate(normal, before)
   if not valid then return nil, problem end
   return normal
 end
@@ -44,7 +45,7 @@ function edit.apply(event, change)
     after, err = model.edit_all(event, change.patch, change.recurrenceId)
   end
   if not after then return nil, err or errors.new("not_found", "the series has no such instance") end
-  return edit.checked(after)
+  return edit.checked(after, event)
 end
 
 --- The two halves of a series that is cut before an instance, the second with the change.
@@ -58,7 +59,7 @@ function edit.split(event, change, uid)
   if not first then return nil, second or errors.new("not_found", "the series has no such instance") end
   local changed, err = model.edit_all(second, change.patch, change.recurrenceId)
   if not changed then return nil, err end
-  changed, err = edit.checked(changed)
+  changed, err = edit.checked(changed, event)
   if not changed then return nil, err end
   return first, changed
 end
