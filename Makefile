@@ -107,6 +107,15 @@ build/node/.installed: spec/clients/package.json
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/node
 	@touch $@
 
+# GET /api/events against Fastify, Radicale and Cyrus: ratios, and how the cost of a page grows.
+bench-events: deps-bench all build/bench-node/.installed
+	build/lunation run bench/events.lua
+build/bench-node/.installed: bench/events/package.json
+	@mkdir -p build/bench-node
+	cp $< build/bench-node/package.json
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/bench-node
+	@touch $@
+
 # Rewrites the table of Windows zone names after a new ICU (needs libicu-dev).
 windows-zones:
 	@mkdir -p build
@@ -122,4 +131,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz bench-http clients windows-zones install clean
+.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz bench-http clients bench-events windows-zones install clean

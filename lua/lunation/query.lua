@@ -34,11 +34,16 @@ local timer = require "lunation.timer"
 ---@field limit integer
 ---@field after string? the position that the page before ended at
 ---@field rendering lunation.Rendering
+---@field prefix string? what stands before the array in `text`
 
 ---@class lunation.Page
----@field json string an array
 ---@field count integer
 ---@field next string? position of the next page
+---@field text fun(self: lunation.Page, suffix: string?): string prefix, the JSON array and a suffix as one string; once
+local Page = {}
+Page.__index = Page
+
+function Page:text(suffix) return self.buffer:text(suffix) end
 
 ---@class lunation.Query
 ---@field engine table
@@ -236,13 +241,13 @@ function Query:page(request)
   local kind = kind_of(self, request.rendering, request.mode or "instances")
   local wanted = {
     calendars = keys, from = request.from, to = request.to, limit = request.limit, examine = self.examine,
-    masters = request.mode == "masters", after = request.after, kind = kind,
+    masters = request.mode == "masters", after = request.after, kind = kind, prefix = request.prefix,
   }
   for _ = 1, ROUNDS do
     local good, err = refresh(self, request.calendars, keys)
     if not good then return nil, err end
-    local text, count, next_position = self.agenda:page(wanted)
-    if text then return { json = text, count = count, next = next_position } end
+    local buffer, count, next_position = self.agenda:page(wanted)
+    if buffer then return setmetatable({ buffer = buffer, count = count, next = next_position }, Page) end
     local missing = count
     if missing.code then return nil, errors.new("invalid_request", missing.message, { field = "after" }) end
     for _, item in ipairs(missing) do

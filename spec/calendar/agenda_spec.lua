@@ -195,8 +195,8 @@ end
 
 local function page(a, asked)
   while true do
-    local text, missing, following = a:page(asked)
-    if text then return json.decode(text), following end
+    local found, missing, following = a:page(asked)
+    if found then return json.decode(found:text()), following end
     assert.is_nil(missing.code)
     for _, item in ipairs(missing) do
       a:render(item.calendar, item.event, item.revision, item.original, asked.kind,
@@ -400,16 +400,16 @@ describe("lunation.agenda", function()
       local asked = { calendars = { 1 }, from = tz.to_utc("2025-03-01"), to = tz.to_utc("2025-04-01"), limit = 3, kind = 0 }
       local pages = {}
       repeat
-        local text, count, following = a:page(asked)
-        if text then
-          pages[#pages + 1] = text
+        local found, count, following = a:page(asked)
+        if found then
+          pages[#pages + 1] = found:text()
           asked.after = following
         else
           for _, item in ipairs(count) do
             a:render(1, item.event, 1, nil, 0, item.event % 2 == 0 and tostring(item.event) or nil)
           end
         end
-      until text and not following
+      until found and not following
       assert.same({ "[2,4,6]", "[8,10]" }, pages)
     end)
   end)

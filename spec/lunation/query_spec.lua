@@ -64,10 +64,10 @@ describe("lunation.query", function()
     for name, value in pairs(fields or {}) do request[name] = value end
     local got, err = made:page(request)
     if not got then return nil, err end
-    local ids = {}
-    for _, item in ipairs(json.decode(got.json)) do ids[#ids + 1] = item.id end
+    local ids, items = {}, json.decode(got:text())
+    for _, item in ipairs(items) do ids[#ids + 1] = item.id end
     assert.equal(#ids, got.count)
-    return ids, got.next, json.decode(got.json)
+    return ids, got.next, items
   end
 
   it("shows events of all calendars in order, and renders each once", function()
@@ -174,6 +174,12 @@ describe("lunation.query", function()
     local ids, err = page({ after = "rubbish" })
     assert.is_nil(ids)
     assert.equal("invalid_request", err.code)
+  end)
+
+  it("writes what goes around the array into the same text", function()
+    local got = made:page({ calendars = {}, from = 0, to = 1, limit = 1, rendering = rendering, prefix = '{"events":' })
+    assert.equal('{"events":[],"more":false}', got:text(',"more":false}'))
+    assert.has_error(function() got:text() end)
   end)
 
   it("answers an empty window and no calendars", function()

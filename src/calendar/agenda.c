@@ -527,15 +527,20 @@ static void push_missing(lua_State *L, const struct page_box *box)
 	lua_pop(L, 1);
 }
 
+/* The page stays a buffer of C until it is asked for as one string, with what goes before and behind it: a string of
+ * Lua for each step would be the greater part of what a request costs. */
 static int agenda_page(lua_State *L)
 {
 	struct agenda *a = check_agenda(L);
 	struct page_request q;
 	struct page_box *box = collect(L, a, true, &q);
-	size_t count;
+	const char *prefix;
+	size_t count, len;
+	int at;
 
 	if (box == NULL)
 		return 2;
+	at = lua_gettop(L);
 	for (size_t i = 0; i < box->page.count; i++)
 		if (box->page.at[i].rendering == NULL) {
 			lua_pushnil(L);
@@ -543,6 +548,9 @@ static int agenda_page(lua_State *L)
 			return 2;
 		}
 	count = box->page.count < q.limit ? box->page.count : q.limit;
+	lua_getfield(L, 2, "prefix");
+	prefix = luaL_optlstring(L, -1, "", &len);
+	splice_text(&box->out, prefix, len);
 	splice_text(&box->out, "[", 1);
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
@@ -552,11 +560,27 @@ static int agenda_page(lua_State *L)
 	splice_text(&box->out, "]", 1);
 	if (box->out.failed)
 		return luaL_error(L, "not enough memory");
-	lua_pushlstring(L, box->out.at, box->out.len);
+	lua_pushvalue(L, at);
 	lua_pushinteger(L, (lua_Integer)count);
 	push_next(L, box, &q);
 	trim(a);
 	return 3;
+}
+
+static int page_text(lua_State *L)
+{
+	struct page_box *box = luaL_checkudata(L, 1, PAGE_TYPE);
+	size_t len;
+	const char *suffix = luaL_optlstring(L, 2, "", &len);
+
+	luaL_argcheck(L, box->out.at != NULL, 1, "its text was taken already");
+	splice_text(&box->out, suffix, len);
+	if (box->out.failed)
+		return luaL_error(L, "not enough memory");
+	lua_pushlstring(L, box->out.at, box->out.len);
+	free(box->out.at);
+	box->out = (struct splice){ 0 };
+	return 1;
 }
 
 static int agenda_entries(lua_State *L)
@@ -689,6 +713,11 @@ static const luaL_Reg methods[] = {
 	{ NULL, NULL },
 };
 
+static const luaL_Reg page_methods[] = {
+	{ "text", page_text },
+	{ NULL, NULL },
+};
+
 static const luaL_Reg functions[] = {
 	{ "new", l_new },
 	{ NULL, NULL },
@@ -699,6 +728,8 @@ int luaopen_lunation_agenda(lua_State *L)
 	luaL_newmetatable(L, PAGE_TYPE);
 	lua_pushcfunction(L, page_gc);
 	lua_setfield(L, -2, "__gc");
+	luaL_newlib(L, page_methods);
+	lua_setfield(L, -2, "__index");
 	luaL_newmetatable(L, AGENDA_TYPE);
 	lua_pushcfunction(L, agenda_gc);
 	lua_setfield(L, -2, "__gc");

@@ -50,6 +50,15 @@ function Agenda:loaded(calendar, seq) end
 ---@field masters boolean?
 ---@field after string? position
 ---@field kind integer of the renderings
+---@field prefix string? stands before the array in the page's text
+
+---@class lunation.Agenda.Page
+local Page = {}
+
+---Prefix, JSON array and suffix as one string. To be called once.
+---@param suffix string?
+---@return string
+function Page:text(suffix) end
 
 ---@class lunation.Agenda.Missing
 ---@field calendar integer
@@ -58,9 +67,9 @@ function Agenda:loaded(calendar, seq) end
 ---@field recurring boolean
 ---@field original string? local start of an override
 
----A page as a JSON array, or what has to be rendered first. A position that is none gives nil and an error with a code.
+---A page, or what has to be rendered first. A position that is none gives nil and an error with a code.
 ---@param request lunation.Agenda.Request
----@return string? json
+---@return lunation.Agenda.Page? page
 ---@return integer|lunation.Agenda.Missing[]|{ code: string, message: string } count
 ---@return string? next
 function Agenda:page(request) end

@@ -183,15 +183,13 @@ function events.list(engine, req, who)
     rows[index] = item.calendar
     accounts[item.account.id] = item.account
   end
-  local result = { json = "[]", count = 0 }
-  if #rows > 0 then
-    result, err = engine.query:page {
-      calendars = rows, accounts = accounts, from = page.from, to = page.to, mode = page.mode, limit = page.size, after = page.after,
-      rendering = render.rendering(engine, who.scope, who.app),
-    }
-    if not result then return nil, err end
-  end
-  local parts = { '{"events":', result.json, ',"pageSize":', ("%d"):format(page.size) }
+  local result
+  result, err = engine.query:page {
+    calendars = rows, accounts = accounts, from = page.from, to = page.to, mode = page.mode, limit = page.size, after = page.after,
+    rendering = render.rendering(engine, who.scope, who.app), prefix = '{"events":',
+  }
+  if not result then return nil, err end
+  local suffix = (',"pageSize":%d'):format(page.size)
   if result.next then
     page.after, page.providers = result.next, {}
     for _, item in ipairs(chosen) do
@@ -199,10 +197,9 @@ function events.list(engine, req, who)
       page.providers[name] = page.providers[name] or {}
       table.insert(page.providers[name], item.calendar.key)
     end
-    parts[#parts + 1] = ',"nextPageToken":' .. json.encode(page_token.encode(engine.config.key, page))
+    suffix = suffix .. ',"nextPageToken":' .. json.encode(page_token.encode(engine.config.key, page))
   end
-  parts[#parts + 1] = "}"
-  return access.answer(table.concat(parts), { ["lunation-stale"] = type(stale) == "string" and stale or nil })
+  return access.answer(result:text(suffix .. "}"), { ["lunation-stale"] = type(stale) == "string" and stale or nil })
 end
 
 return events
