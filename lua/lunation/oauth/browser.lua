@@ -15,7 +15,7 @@ local views = require "lunation.pages.views"
 local browser = {}
 
 -- Attempts at a credential form, by user and by address, in a window of seconds.
-local USER_ATTEMPTS, REMOTE_ATTEMPTS, WINDOW = 10, 50, 600
+local USER_ATTEMPTS, REMOTE_ATTEMPTS, WINDOW = 10, 100, 600
 
 local function display_name(app)
   return app.branding.displayName or app.name
