@@ -78,8 +78,10 @@ format:
 	clang-format-14 -i $(SRC) $(HDR)
 
 # Ratios against nginx with its Lua module; fails where one is below its floor.
-bench-http: deps-bench-http all
+bench-http: deps-bench-http all build/pace
 	@build/lunation run bench/http.lua
+build/pace: bench/pace.c
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $<
 
 # Installs what is missing, and asks for nothing when all is there.
 deps:

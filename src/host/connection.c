@@ -299,9 +299,15 @@ static bool wants_input(const struct conn *c)
 	return c->h2 || !c->ex || c->phase == PHASE_BODY || kept < c->listener->limits.pipeline;
 }
 
+/* What TLS has read ahead no longer makes the socket readable: it must be asked for. */
+static bool tls_holds_input(const struct conn *c)
+{
+	return c->ssl && SSL_has_pending(c->ssl);
+}
+
 static void conn_read(struct conn *c)
 {
-	for (int i = 0; i < READS_PER_WAKE || (c->ssl && SSL_has_pending(c->ssl)); i++) {
+	for (int i = 0; i < READS_PER_WAKE || tls_holds_input(c); i++) {
 		if (c->closed || c->failed || !wants_input(c))
 			return;
 		bool kept = c->in.len > c->in.at;
@@ -331,7 +337,7 @@ static void conn_read(struct conn *c)
 		} else {
 			process(c, into, (size_t)n, false);
 		}
-		if ((size_t)n < room && !c->ssl)
+		if (c->ssl ? !SSL_has_pending(c->ssl) : (size_t)n < room)
 			return;
 	}
 }
@@ -422,7 +428,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 			http2_send(c);
 		if (!c->closed && c->ex && conn_pending(c) <= CONN_LOW_WATER)
 			exchange_room(c->ex);
-		if (!c->closed && !c->ended && (events & (UV_READABLE | UV_DISCONNECT)))
+		if (!c->closed && !c->ended && ((events & (UV_READABLE | UV_DISCONNECT)) || tls_holds_input(c)))
 			conn_read(c);
 		if (!c->closed && (events & UV_DISCONNECT) && !(events & UV_READABLE))
 			c->ended = true;
@@ -447,6 +453,8 @@ void conn_next(struct conn *c)
 	}
 	if (!c->h2)
 		process_kept(c);
+	if (!c->closed && tls_holds_input(c) && wants_input(c))
+		conn_read(c);
 	if (outer && outer != c) {
 		corked = outer;
 		shared_out_len = outer_len;

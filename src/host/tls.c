@@ -148,6 +148,13 @@ failed:
 	return NULL;
 }
 
+/* What another user of OpenSSL left in the queue would be taken for ours. */
+static void clear_errors(void)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
+
 static int outcome(struct conn *c, int rc)
 {
 	switch (SSL_get_error(c->ssl, rc)) {
@@ -169,7 +176,7 @@ static int outcome(struct conn *c, int rc)
 
 int tls_handshake(struct conn *c)
 {
-	ERR_clear_error();
+	clear_errors();
 	int rc = SSL_do_handshake(c->ssl);
 	c->tls_wants_write = false;
 	return rc == 1 ? TLS_OK : outcome(c, rc) == TLS_AGAIN ? TLS_AGAIN : TLS_FAILED;
@@ -178,7 +185,7 @@ int tls_handshake(struct conn *c)
 ssize_t tls_read(struct conn *c, char *buf, size_t len)
 {
 	size_t n = 0;
-	ERR_clear_error();
+	clear_errors();
 	int rc = SSL_read_ex(c->ssl, buf, len, &n);
 	if (rc == 1)
 		return (ssize_t)n;
@@ -189,7 +196,7 @@ ssize_t tls_read(struct conn *c, char *buf, size_t len)
 ssize_t tls_write(struct conn *c, const char *buf, size_t len)
 {
 	size_t n = 0;
-	ERR_clear_error();
+	clear_errors();
 	int rc = SSL_write_ex(c->ssl, buf, len, &n);
 	if (rc == 1)
 		return (ssize_t)n;
