@@ -167,9 +167,15 @@ function calendars.named(engine, who, name, id)
   if item then return { calendar = item.calendar, account = item.account, provider = provider } end
   local others
   others, err = calendars.accounts(engine, who, function(account) return not of_provider(account) end)
-  if others then found, err = calendars.of(engine, others) end
   if err and err.code ~= "calendar_permission_required" then return nil, err end
-  for _, other in ipairs(others and found or {}) do
+  local unread = {}
+  for _, account in ipairs(others or {}) do
+    if not account.calendars_at then unread[#unread + 1] = account end
+  end
+  if #unread > 0 then engine.sync:refresh { accounts = ids_of(unread) } end
+  found, err = calendars.of(engine, others or {})
+  if not found then return nil, err end
+  for _, other in ipairs(found) do
     if other.calendar.id == id then
       return nil, errors.new("invalid_request", "The calendar is one of " .. other.account.provider .. ", not of " .. provider.name, { field = "provider" })
     end
