@@ -97,7 +97,7 @@ end
 
 local function origin(url)
   local parts = fetch.parts(url)
-  if not parts then return nil end
+  if not parts or not parts.host then return nil end
   return ("%s://%s:%d"):format(parts.scheme, parts.host:lower(), parts.port or 0), parts
 end
 

@@ -1,11 +1,59 @@
-/* The machinery under lunation.fetch: pools of connections, each a curl multi handle in the loop. */
+/* What the parts of lunation.fetch share: a transfer, and pools of connections, each a curl multi handle in the loop.
+ */
 #ifndef LUNATION_HOST_FETCH_H
 #define LUNATION_HOST_FETCH_H
+
+#include "host/guard.h"
+#include "host/task.h"
 
 #include <curl/curl.h>
 #include <uv.h>
 
+enum { FETCH_KEY = 4096 };
+
 struct pool;
+
+struct fetch {
+	task_ticket ticket;
+	struct pool *pool;
+	CURL *easy;
+	CURLU *url;
+	struct curl_slist *headers;
+	struct guard *guard; /* NULL: every address is allowed */
+	char host[GUARD_HOST];
+	unsigned port;
+	bool proxied;
+
+	bool blocked; /* an address was refused by the guard */
+	bool tried;   /* another was not */
+	char blocked_address[64];
+
+	bool head_complete, too_large, unreadable;
+	bool decompress;
+	struct inflater *inflater; /* NULL: the body comes as it is */
+	size_t head;               /* bytes of header lines of this answer */
+	size_t max;
+	char *body;
+	size_t len, cap;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* Sets the transfer up from the request's table at 1, with its guard and the key of its pool (fetch_options.c). 0, or
+ * the number of values to return: nil and an error. Raises where the caller is at fault. */
+int fetch_options(lua_State *L, struct fetch *f, char key[FETCH_KEY]);
+
+/* Decompression of a gzip or deflate body (fetch_inflate.c). NULL: no memory, or no such encoding. */
+struct inflater *inflater_new(const char *encoding);
+/* Calls `take` with what comes out; false when the data is no such stream, or when `take` says so. */
+bool inflater_feed(struct inflater *i, char *data, size_t len, bool (*take)(void *ud, const char *data, size_t len),
+		   void *ud);
+/* Whether the stream has come to its end. */
+bool inflater_complete(const struct inflater *i);
+void inflater_free(struct inflater *i);
+
+/* fetch.parts and fetch.join (fetch_options.c). */
+int fetch_parts(lua_State *L);
+int fetch_join(lua_State *L);
 
 /* Called from the loop when a transfer has ended and has left its pool. */
 typedef void (*fetch_done_fn)(CURL *easy, CURLcode result);

@@ -29,6 +29,7 @@ struct watch {
 	uv_poll_t poll;
 	struct pool *pool;
 	curl_socket_t fd;
+	int events;
 };
 
 static struct pool *pools;
@@ -88,8 +89,11 @@ static void socket_ready(uv_poll_t *poll, int status, int events)
 	struct watch *w = poll->data;
 	int flags = 0;
 
-	if (status < 0)
-		flags = CURL_CSELECT_ERR;
+	if (status < 0) {
+		/* libuv stops at an error of the socket; curl learns of it by reading, and may still want to wait */
+		uv_poll_start(poll, w->events, socket_ready);
+		events = w->events;
+	}
 	if (events & UV_READABLE)
 		flags |= CURL_CSELECT_IN;
 	if (events & UV_WRITABLE)
@@ -101,7 +105,6 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *so
 {
 	struct pool *p = ud;
 	struct watch *w = socket_data;
-	int events = 0;
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
@@ -125,11 +128,8 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ud, void *so
 		w->fd = fd;
 		curl_multi_assign(p->multi, fd, w);
 	}
-	if (what & CURL_POLL_IN)
-		events |= UV_READABLE;
-	if (what & CURL_POLL_OUT)
-		events |= UV_WRITABLE;
-	return uv_poll_start(&w->poll, events, socket_ready) == 0 ? 0 : -1;
+	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+	return uv_poll_start(&w->poll, w->events, socket_ready) == 0 ? 0 : -1;
 }
 
 static void pool_closed(uv_handle_t *timer)
