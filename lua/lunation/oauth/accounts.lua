@@ -16,6 +16,7 @@ local FIELDS = { basic = { "url", "username", "password" }, none = {} }
 ---@field app_password boolean
 ---@field kind "server"|"file"|nil what its address is of
 ---@field intro string which text explains it
+---@field icon "server"|"cloud"|"file"|"here"
 
 ---@param provider table
 ---@return lunation.page.provider|nil nil when it cannot be connected here
@@ -29,6 +30,7 @@ local function choice(provider)
   return {
     name = provider.name, title = provider.title or provider.name, fields = fields, app_password = app_password,
     kind = has.url and (has.password and "server" or "file") or nil,
+    icon = app_password and "cloud" or has.url and (has.password and "server" or "file") or "here",
     intro = app_password and "apple" or has.password and "caldav" or has.url and "ics" or "none",
   }
 end

@@ -161,7 +161,7 @@ local function show_accounts(step)
   if step.query.removed then done = step.text("removed", { account = step.query.removed:sub(1, 255) }) end
   local providers = {}
   for index, provider in ipairs(accounts.choices(step.engine, step.data.providers)) do
-    providers[index] = { name = provider.name, title = provider.title, href = step.link("/accounts/add/" .. provider.name) }
+    providers[index] = { name = provider.name, title = provider.title, icon = provider.icon, href = step.link("/accounts/add/" .. provider.name) }
   end
   return page(step, views.accounts {
     text = step.text, app = display_name(step.app), accounts = list, providers = providers, done = done,

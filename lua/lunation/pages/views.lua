@@ -6,11 +6,22 @@ local views = {}
 
 local fill, each = html.fill, html.each
 
-local CALENDAR = [[<svg class="icon" viewBox="0 0 36 36" fill="none" aria-hidden="true">]]
-  .. [[<rect x="5" y="7" width="26" height="24" rx="5" fill="currentColor" opacity=".14"/>]]
-  .. [[<rect x="5" y="7" width="26" height="24" rx="5" stroke="currentColor" stroke-width="2"/>]]
-  .. [[<path d="M5 15h26M12 4v6M24 4v6" stroke="currentColor" stroke-width="2" stroke-linecap="round"/>]]
-  .. [[<circle cx="22.5" cy="23" r="3.5" fill="currentColor"/></svg>]]
+-- What a calendar is kept in: on a server, in Apple's cloud, in a file on the web, here.
+local ICONS = {
+  server = [[<rect x="5" y="7" width="26" height="24" rx="5" fill="currentColor" opacity=".14"/>]]
+    .. [[<rect x="5" y="7" width="26" height="24" rx="5" stroke="currentColor" stroke-width="2"/>]]
+    .. [[<path d="M5 15h26M12 4v6M24 4v6" stroke="currentColor" stroke-width="2" stroke-linecap="round"/>]]
+    .. [[<circle cx="22.5" cy="23" r="3.5" fill="currentColor"/>]],
+  cloud = [[<path d="M11 28a7 7 0 0 1-1-13.9 9 9 0 0 1 17.3 1.7A6.2 6.2 0 0 1 26 28Z" fill="currentColor" opacity=".14"/>]]
+    .. [[<path d="M11 28a7 7 0 0 1-1-13.9 9 9 0 0 1 17.3 1.7A6.2 6.2 0 0 1 26 28Z" stroke="currentColor" stroke-width="2" stroke-linejoin="round"/>]],
+  file = [[<circle cx="10" cy="27" r="3" fill="currentColor"/>]]
+    .. [[<path d="M8 17a11 11 0 0 1 11 11M8 9a19 19 0 0 1 19 19" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>]],
+  here = [[<path d="M28 22A12 12 0 1 1 15 7a9.5 9.5 0 0 0 13 15Z" fill="currentColor" opacity=".14"/>]]
+    .. [[<path d="M28 22A12 12 0 1 1 15 7a9.5 9.5 0 0 0 13 15Z" stroke="currentColor" stroke-width="2" stroke-linejoin="round"/>]],
+}
+for name, drawing in pairs(ICONS) do
+  ICONS[name] = '<svg class="icon" viewBox="0 0 36 36" fill="none" aria-hidden="true">' .. drawing .. "</svg>"
+end
 local CHEVRON = [[<svg class="chevron" viewBox="0 0 16 16" fill="none" aria-hidden="true">]]
   .. [[<path d="m6 3 5 5-5 5" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>]]
 local CHECK = [[<svg viewBox="0 0 20 20" fill="none" aria-hidden="true">]]
@@ -57,7 +68,7 @@ function views.accounts(view)
     rows = #view.providers > 0 and each(view.providers, function(provider)
       return fill('<li><a class="choice" href="{href}">{{icon}}<span>'
         .. '<strong>{title}</strong>{#about}<span class="about">{about}</span>{/about}</span>{{chevron}}</a></li>', {
-        href = provider.href, icon = CALENDAR, title = provider.title, about = text("about_" .. provider.name), chevron = CHEVRON,
+        href = provider.href, icon = ICONS[provider.icon], title = provider.title, about = text("about_" .. provider.name), chevron = CHEVRON,
       })
     end) or nil,
   })
@@ -174,7 +185,7 @@ function views.consent(view)
       local names = #account.calendars > 0 and text("consent_calendars", { calendars = table.concat(account.calendars, ", ") })
       return fill([[<li><div class="who"><bdi>{identity}</bdi>]]
         .. [[<span class="about">{provider}</span>{#calendars}<span class="about">{calendars}</span>{/calendars}</div></li>]], {
-        identity = account.identity, provider = account.provider, calendars = names or text "consent_fetching",
+        identity = account.identity, provider = account.provider, calendars = names or account.proven and text "consent_fetching" or nil,
       })
     end),
     action = view.action, csrf = view.csrf, allow = text "allow", deny = text "deny",
