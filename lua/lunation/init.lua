@@ -271,15 +271,22 @@ local function told_event(change)
 end
 
 --- Calls `fn(event, context)` for each change from now on, once in the cluster.
----@param name "event.created"|"event.updated"|"event.deleted"
----@param options {name: string?}|function
+---@param name string "event.created", "event.updated", "event.deleted", "event.starting", "account.added", "account.removed",
+---  "account.reauth_required", "account.active", "sync.finished", "sync.failed", or all of a sort: "account.*"
+---@param options {name: string?, before: string|number|nil}|function before: of event.starting, "10m"; a number is minutes
 ---@param fn function?
 ---@return {cancel: function}
 function cal.on(name, options, fn)
   if type(options) == "function" then options, fn = nil, options end
   local known = name_of(options)
+  local before = options and options.before
+  if type(before) == "string" then before = check(units.seconds(before)) elseif before then before = before * 60 end
   jobs()
-  return check(engine().changes:on { name = known, event = name, run = function(change) return fn(told_event(change)) end })
+  local function run(change)
+    if change.event_id then return fn(told_event(change)) end
+    return fn(change.event, { account = change.account, change = change.id, kind = change.kind })
+  end
+  return check(engine().changes:on { name = known, event = name, before = before, run = run })
 end
 
 --- Calls `fn` again and again, once in the cluster.

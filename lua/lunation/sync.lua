@@ -151,7 +151,11 @@ function Sync:_run(account, fence, entry)
     status_at = account.status ~= "active" and run.started or nil,
   }, fence)
   if not kept then return nil, lost end
-  return run.counts
+  local counts = run.counts
+  if counts.created + counts.updated + counts.deleted > 0 then
+    self.store:change_note { account = account.id, kind = "sync.finished", about = counts }
+  end
+  return counts
 end
 
 --- Notes a failed refresh on the account: when to try again, or that it has to be connected anew.
@@ -165,6 +169,10 @@ function Sync:_failed(account, err)
     failures = failures, retry_at = now + math.max(pause, err.retry_after or 0),
     error = { code = err.code, message = tostring(err) },
   })
+  -- Told once, however often it is tried again.
+  if failures == 1 then
+    self.store:change_note { account = account.id, kind = "sync.failed", about = { code = err.code, message = tostring(err) } }
+  end
   return err
 end
 

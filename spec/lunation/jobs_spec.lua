@@ -4,6 +4,7 @@ local specs = require "spec.support.store"
 local support = require "spec.support"
 local task = require "lunation.task"
 local timer = require "lunation.timer"
+local tz = require "lunation.tz"
 
 describe("jobs", function()
   local opened, server, engine, jobs, now, path
@@ -148,6 +149,47 @@ describe("jobs", function()
       jobs:run_due()
       table.sort(told)
       assert.same({ "created New sync", "deleted New write", "updated Older sync" }, told)
+    end)
+
+    it("tell of accounts and syncs, by name or all of a sort", function()
+      local told = {}
+      local function hook(change) told[#told + 1] = change.kind .. " " .. (change.event.identity or change.event.code or "") end
+      assert(engine.changes:on { name = "a", event = "account.*", run = hook })
+      assert(engine.changes:on { name = "b", event = "sync.failed", run = hook })
+      server:fault("changes", { code = "network" }, 2)
+      engine.sync:account(account.id, { force = true })
+      engine.sync:account(account.id, { force = true })
+      server:fault("calendars", { code = "unauthorized" })
+      engine.sync:account(account.id, { force = true })
+      jobs:run_due()
+      table.sort(told)
+      assert.same({ "account.reauth_required ada@fake", "sync.failed network" }, told)
+      local none, err = engine.changes:on { name = "c", event = "event.moved", run = hook }
+      assert.is_nil(none)
+      assert.equal("event", err.field)
+    end)
+
+    it("tell of each instance that is about to start, once", function()
+      now = tz.to_utc("2025-03-03T08:00:00", "UTC")
+      server:put("work", "daily", {
+        ["@type"] = "Event", uid = "daily", title = "Daily", start = "2025-03-03T09:00:00", duration = "PT3H", timeZone = "Etc/UTC",
+        recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "daily", count = 3 } },
+      })
+      assert(engine.sync:account(account.id, { force = true }))
+      engine.query = require("lunation.query").new(engine)
+      local told = {}
+      assert(engine.changes:on { name = "soon", event = "event.starting", before = 600, run = function(change)
+        told[#told + 1] = ("%s %s in %d s"):format(change.event.title, tz.to_local(change.at, "UTC"), change.at - now)
+      end })
+      for _ = 1, 8 do
+        now = now + 900
+        jobs:run_due()
+      end
+      assert.same({ "Daily 2025-03-03T09:00:00 in 900 s" }, { (told[1]:gsub("in %d+ s", "in 900 s")) })
+      assert.equal(1, #told)
+      now = now + 2 * 86400
+      jobs:run_due()
+      assert.equal(3, #told)
     end)
 
     it("put aside what a hook fails at, and go on", function()

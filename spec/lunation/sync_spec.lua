@@ -62,7 +62,7 @@ describe("sync", function()
     local counts = assert(engine.sync:account(account.id, { force = true }))
     assert.same({ 0, 1, 1, 5 }, { counts.created, counts.updated, counts.deleted, counts.unchanged })
     local kinds = {}
-    for _, change in ipairs(opened:changes_after(0, 100)) do kinds[change.event_id] = change.kind end
+    for _, change in ipairs(specs.feed(opened)) do kinds[change.event_id] = change.kind end
     assert.same({ e1 = "updated", e2 = "deleted" }, kinds)
   end)
 

@@ -45,7 +45,7 @@ describe("write", function()
       assert.equal("Fresh", row.event.title)
       assert.equal(server:get("work", row.id).etag, row.etag)
       assert.is_nil(operations.fresh.uid)
-      assert.equal("created", opened:changes_after(0, 1)[1].kind)
+      assert.equal("created", specs.feed(opened)[1].kind)
       agree()
     end)
 

@@ -66,4 +66,14 @@ function specs.furnish(opened, options)
   return account, assert(opened:calendars { account = account.id })
 end
 
+--- What the feed says of events after a position.
+---@return table[]
+function specs.feed(opened, position)
+  local found = {}
+  for _, change in ipairs(assert(opened:changes_after(position or 0, 1000))) do
+    if change.event_id then found[#found + 1] = change end
+  end
+  return found
+end
+
 return specs

@@ -4,6 +4,7 @@ local json = require "lunation.json"
 local crypto = require "lunation.crypto"
 local errors = require "lunation.errors"
 local fences = require "lunation.store.fences"
+local notes = require "lunation.store.notes"
 
 ---@class lunation.Account
 ---@field id integer positive
@@ -67,6 +68,8 @@ function accounts:account_add(account)
   return self.db:write(function(sql)
     local app = sql.value("SELECT app FROM users WHERE id = ?", account.user)
     if not app then return nil, errors.new("not_found", "no such user") end
+    local before = sql.value("SELECT status FROM accounts WHERE user_id = ? AND provider = ? AND identity = ?",
+      account.user, account.provider, account.identity)
     local id = sql.value("INSERT INTO accounts (app, user_id, provider, identity, name, url, username, scope, status, " ..
       "status_at, settings, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?) " ..
       "ON CONFLICT (user_id, provider, identity) DO UPDATE SET name = excluded.name, url = excluded.url, " ..
@@ -78,7 +81,10 @@ function accounts:account_add(account)
     if account.credentials then
       sql.run("UPDATE accounts SET credentials = ? WHERE id = ?", sql.blob(seal(self, id, account.credentials)), id)
     end
-    return from_row(sql.row("SELECT " .. COLUMNS .. " FROM accounts WHERE id = ?", id))
+    local row = from_row(sql.row("SELECT " .. COLUMNS .. " FROM accounts WHERE id = ?", id))
+    local kind = not before and "account.added" or before ~= "active" and "account.active"
+    if kind then notes.write(sql, { account = id, kind = kind, about = notes.about(row) }, now) end
+    return row
   end)
 end
 
@@ -178,12 +184,16 @@ function accounts:account_update(id, fields, fence)
       end
     end
     for _, text in ipairs(empty) do sets[#sets + 1] = text end
+    local before = fields.status and sql.value("SELECT status FROM accounts WHERE id = ?", id)
     if #sets > 0 then
       values[#values + 1] = id
       sql.run("UPDATE accounts SET " .. table.concat(sets, ", ") .. " WHERE id = ?", table.unpack(values))
     end
     local row = sql.row("SELECT " .. COLUMNS .. " FROM accounts WHERE id = ?", id)
     if not row then return nil, errors.new("not_found", "no such account") end
+    if before and before ~= row.status then
+      notes.write(sql, { account = id, kind = "account." .. row.status, about = notes.about(row) }, self.clock())
+    end
     return from_row(row)
   end)
 end
@@ -193,7 +203,11 @@ end
 ---@return boolean? removed, lunation.Error?
 function accounts:account_remove(id)
   return self.db:write(function(sql)
-    return sql.run("DELETE FROM accounts WHERE id = ?", id) > 0
+    local row = sql.row("SELECT " .. COLUMNS .. " FROM accounts WHERE id = ?", id)
+    if not row then return false end
+    sql.run("DELETE FROM accounts WHERE id = ?", id)
+    notes.write(sql, { account = id, kind = "account.removed", about = notes.about(row) }, self.clock())
+    return true
   end)
 end
 

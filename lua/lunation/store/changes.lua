@@ -2,28 +2,40 @@
 
 local json = require "lunation.json"
 local errors = require "lunation.errors"
+local notes = require "lunation.store.notes"
 
 ---@class lunation.Change
 ---@field id integer position in the feed
 ---@field account integer
----@field calendar integer key
----@field kind "created"|"updated"|"deleted"
----@field event_id string
+---@field calendar integer? key
+---@field kind string "created", "updated", "deleted" of an event; else "account.added" and its like, "sync.failed", …
+---@field event_id string?
 ---@field origin "sync"|"write" write: made through lunation itself
 ---@field at number
----@field event table canonical; as it last was, where it is deleted
+---@field event table canonical; as it last was, where it is deleted; of no event: what the change is about
 
 ---@class lunation.Store
 local changes = {}
 
---- The position of a reader; one that is new begins at the end of the feed.
+--- The position of a reader; one that is new begins at the end of the feed, or where it is told.
 ---@param name string
+---@param first integer? for readers of something else than the feed
 ---@return integer? position, lunation.Error?
-function changes:consumer(name)
+function changes:consumer(name, first)
   return self.db:write(function(sql)
     return sql.value("INSERT INTO consumers (name, position, seen_at) " ..
-      "VALUES (?, (SELECT COALESCE(MAX(id), 0) FROM changes), ?) " ..
-      "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at RETURNING position", name, self.clock())
+      "VALUES (?, COALESCE(?, (SELECT MAX(id) FROM changes), 0), ?) " ..
+      "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at RETURNING position", name, first, self.clock())
+  end)
+end
+
+--- Writes something into the feed that is of no event.
+---@param note { account: integer, kind: string, about: table }
+---@return true?, lunation.Error?
+function changes:change_note(note)
+  return self.db:write(function(sql)
+    notes.write(sql, note, self.clock())
+    return true
   end)
 end
 

@@ -176,13 +176,28 @@ describe("store", function()
       assert.equal("not_found", err.code)
     end)
 
+    it("tell what becomes of them", function()
+      local opened = specs.open()
+      local account = specs.furnish(opened)
+      assert(opened:account_update(account.id, { status = "reauth_required" }))
+      assert(opened:account_update(account.id, { status = "reauth_required", failures = 1 }))
+      assert(opened:account_add { user = account.user, provider = "fake", identity = "ada@fake" })
+      assert(opened:account_remove(account.id))
+      local kinds = {}
+      for index, change in ipairs(opened:changes_after(0, 10)) do
+        kinds[index] = change.kind
+        assert.equal("ada@fake", change.event.identity)
+      end
+      assert.same({ "account.added", "account.reauth_required", "account.active", "account.removed" }, kinds)
+    end)
+
     it("go with all that is theirs", function()
       local opened, path = specs.open()
       local account, calendars = specs.furnish(opened)
       assert(opened:event_put { calendar = calendars[1].key, id = "a", event = { title = "A" }, start = 1, finish = 2 })
       assert.is_true(opened:account_remove(account.id))
       local db = assert(sqlite.open(path))
-      for _, name in ipairs { "accounts", "calendars", "events", "tombstones", "changes" } do
+      for _, name in ipairs { "accounts", "calendars", "events", "tombstones" } do
         assert.equal(0, db:prepare("SELECT COUNT(*) FROM " .. name):value())
       end
       db:close()

@@ -168,13 +168,14 @@ return {
   )]],
   "CREATE INDEX jobs_due ON jobs (state, run_at)",
 
-  -- The feed that hooks read, each from its own position.
+  -- The feed that hooks read, each from its own position. An account that is removed leaves its last word here. Changes
+  -- that are of no event have no calendar and no event_id, and say under `event` what they are about.
   [[CREATE TABLE changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    account INTEGER NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
-    calendar INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    calendar INTEGER,
     kind TEXT NOT NULL,
-    event_id TEXT NOT NULL,
+    event_id TEXT,
     origin TEXT NOT NULL,
     at REAL NOT NULL,
     event TEXT NOT NULL
