@@ -216,6 +216,55 @@ describe("lunation.ical.serialize", function()
   end)
 end)
 
+describe("damaged texts", function()
+  local ics = require "spec.support.ics"
+  local mapping = require "lunation.ical.mapping"
+
+  -- The same damage in every run: cuts, bytes, repeated pieces and lines that mean something elsewhere.
+  local function damaged(text, random)
+    local pieces = { "\r\n", "\n ", "BEGIN:VEVENT\r\n", "END:VEVENT\r\n", ":", ";", "=", '"', "^", "\0", "\255", "BEGIN :X\r\n", "BEGIN;A=1:X\r\n",
+      "RRULE:FREQ=SECONDLY\r\n", "DTSTART:99991231T235959Z\r\n", "DTSTART;TZID=X:00010101T000000\r\n", "EXDATE;VALUE=DATE:20250101\r\n",
+      "RECURRENCE-ID;RANGE=THISANDFUTURE:20200101\r\n", "RDATE;VALUE=PERIOD:20250101T000000Z/P9999999W\r\n", "DURATION:P99999999W\r\n", "ATTENDEE:\r\n" }
+    for _ = 1, random(6) do
+      local at, kind = random(#text), random(4)
+      if kind == 1 then text = text:sub(1, at - 1) .. text:sub(at + random(20))
+      elseif kind == 2 then text = text:sub(1, at) .. pieces[random(#pieces)] .. text:sub(at + 1)
+      elseif kind == 3 then text = text:sub(1, at - 1) .. string.char(random(256) - 1) .. text:sub(at + 1)
+      else
+        local from = random(#text)
+        text = text:sub(1, at) .. text:sub(from, from + 150) .. text:sub(at + 1)
+      end
+    end
+    return text
+  end
+
+  it("are read or refused, are the same tree again, and are not touched by a write that changes nothing", function()
+    local state = 42
+    local function random(n)
+      state = (state * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+      return (state >> 33) % n + 1
+    end
+    local original = ics.fixture "series"
+    for _ = 1, 600 do
+      local text = damaged(original, random)
+      local root = tree.parse(text)
+      tree.parse(text, { strict = true })
+      if root then
+        assert.same(root, (tree.parse(tree.serialize(root))))
+        local read = mapping:to { text = text }
+        if read then
+          assert.equal(tree.serialize(root), mapping:from(read, { text = text }).text)
+          read.title = "changed"
+          assert(mapping:from(read, { text = text }))
+        end
+        local events = assert(ical.events(text))
+        assert(ical.from_events(events))
+        assert(ical.instances(text, { from = "2025-03-01", to = "2025-04-01", limit = 50 }))
+      end
+    end
+  end)
+end)
+
 describe("text values", function()
   it("are escaped and unescaped", function()
     local text = "a, b; c\\d\ne"

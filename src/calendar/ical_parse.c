@@ -439,6 +439,27 @@ static bool control_character(const char *s, size_t length)
 	return false;
 }
 
+/* BEGIN and END; false: the line only looks like one and is a property. */
+static bool read_structure(parser *p, const char *line, const char *value, size_t length)
+{
+	while (length > 0 && (*value == ' ' || *value == '\t'))
+		value++, length--;
+	while (length > 0 && (value[length - 1] == ' ' || value[length - 1] == '\t'))
+		length--;
+	if (length == 0 || memchr(value, '\0', length))
+		return false;
+	if (line[0] == 'B' || line[0] == 'b')
+		open_component(p, value, length);
+	else
+		close_component(p, value, length);
+	return true;
+}
+
+static bool structural(const char *name, size_t length)
+{
+	return same_name("BEGIN", name, length) || same_name("END", name, length);
+}
+
 static void read_property(parser *p, const char *line, size_t length)
 {
 	lua_State *L = p->L;
@@ -477,6 +498,15 @@ static void read_property(parser *p, const char *line, size_t length)
 		return;
 	lua_setfield(L, -2, "params");
 	at++;
+	if (structural(line, name)) {
+		/* With parameters, or a space before the colon: written again it would be what it looks like. */
+		lua_pop(L, 1);
+		complain(p, 1, "BEGIN and END have a name and nothing else");
+		if (p->failed || read_structure(p, line, line + at, length - at))
+			return;
+		keep_line(p, line, length, "BEGIN or END without a name");
+		return;
+	}
 	if (p->strict && control_character(line + at, length - at))
 		complain(p, at + 1, "a control character in the value");
 	if (p->failed)
@@ -505,23 +535,9 @@ static void read_line(parser *p, const char *line, size_t length)
 		return;
 	}
 	colon = memchr(line, ':', length < 8 ? length : 8);
-	if (colon &&
-	    (same_name("BEGIN", line, (size_t)(colon - line)) || same_name("END", line, (size_t)(colon - line)))) {
-		const char *name = colon + 1;
-		size_t n = length - (size_t)(name - line);
-
-		while (n > 0 && (*name == ' ' || *name == '\t'))
-			name++, n--;
-		while (n > 0 && (name[n - 1] == ' ' || name[n - 1] == '\t'))
-			n--;
-		if (n > 0 && !memchr(name, '\0', n)) {
-			if (line[0] == 'B' || line[0] == 'b')
-				open_component(p, name, n);
-			else
-				close_component(p, name, n);
-			return;
-		}
-	}
+	if (colon && structural(line, (size_t)(colon - line)) &&
+	    read_structure(p, line, colon + 1, length - (size_t)(colon + 1 - line)))
+		return;
 	read_property(p, line, length);
 }
 

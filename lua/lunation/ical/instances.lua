@@ -1,7 +1,7 @@
 -- What a calendar text amounts to in a window: its instances, and the times it is busy.
 local expand = require "lunation.model.expand"
 local series = require "lunation.ical.series"
-local tz = require "lunation.tz"
+local clock = require "lunation.ical.clock"
 local value = require "lunation.ical.value"
 
 local M = {}
@@ -12,7 +12,7 @@ local function edge(at, zone)
   if math.type(at) == "integer" then return at end
   local localtime, kind = value.parse_time(tostring(at))
   if not localtime then return nil, ("%q is not a time"):format(tostring(at)) end
-  return tz.to_utc(localtime, kind == "utc" and "UTC" or zone or "UTC")
+  return clock.to_utc(localtime, kind == "utc" and "UTC" or zone or "UTC")
 end
 
 ---@param events table[] canonical events

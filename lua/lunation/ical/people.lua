@@ -78,7 +78,7 @@ local function read_attendee(p)
     ["@type"] = "Participant",
     name = name ~= "" and name or nil,
     email = email_of(p),
-    sendTo = { imip = p.value },
+    sendTo = p.value ~= "" and { imip = p.value } or nil,
     kind = kinds[(component.param(p, "CUTYPE") or ""):upper()],
     roles = roles_of(p),
     participationStatus = state and state:lower() or nil,
@@ -96,14 +96,17 @@ end
 local function attendees(node)
   local list, taken = {}, {}
   for _, p in ipairs(component.all(node, "ATTENDEE")) do
-    local base = M.id(email_of(p) or p.value)
-    local id, n = base, 1
-    while taken[id] do
-      n = n + 1
-      id = ("%s_%d"):format(base, n)
+    local address = email_of(p) or p.value
+    if address ~= "" then
+      local base = M.id(address)
+      local id, n = base, 1
+      while taken[id] do
+        n = n + 1
+        id = ("%s_%d"):format(base, n)
+      end
+      taken[id] = p
+      list[#list + 1] = { id = id, property = p }
     end
-    taken[id] = p
-    list[#list + 1] = { id = id, property = p }
   end
   return list, taken
 end

@@ -1,5 +1,5 @@
 -- RRULE and EXRULE (RFC 5545 section 3.3.10, RFC 7529) to RecurrenceRule of JSCalendar (RFC 8984 section 4.3.3) and back.
-local tz = require "lunation.tz"
+local clock = require "lunation.ical.clock"
 local value = require "lunation.ical.value"
 
 local M = {}
@@ -31,8 +31,8 @@ local function read_until(text, event)
   if event.showWithoutTime then return at:sub(1, 10) .. "T00:00:00" end
   if kind == "date" then return at:sub(1, 10) .. "T23:59:59" end
   if kind == "utc" and event.timeZone then
-    local instant = tz.to_utc(at .. "Z", "UTC")
-    return instant and (tz.to_local(instant, event.timeZone)) or at
+    local instant = clock.to_utc(at .. "Z", "UTC")
+    return instant and clock.to_local(instant, event.timeZone) or at
   end
   return at
 end
@@ -131,9 +131,8 @@ end
 local function write_until(at, event)
   if event.showWithoutTime then return value.format_time(at, "date") end
   if not event.timeZone then return value.format_time(at, "local") end
-  local instant = tz.to_utc(at, event.timeZone)
-  if not instant then return value.format_time(at, "local") end
-  return value.format_time((tz.to_local(instant, "UTC")), "utc")
+  local utc = clock.to_local(clock.to_utc(at, event.timeZone), "UTC")
+  return value.format_time(utc or at, utc and "utc" or "local")
 end
 
 ---@param rule table RecurrenceRule

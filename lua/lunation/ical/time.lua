@@ -1,6 +1,6 @@
 -- When an event is: DTSTART, DTEND, DURATION, RECURRENCE-ID (RFC 5545 section 3.8.2) to start, duration, timeZone and
 -- showWithoutTime of JSCalendar (RFC 8984 sections 4.7 and 5.1), and back.
-local tz = require "lunation.tz"
+local clock = require "lunation.ical.clock"
 local component = require "lunation.ical.component"
 local value = require "lunation.ical.value"
 local zone = require "lunation.ical.zone"
@@ -39,7 +39,7 @@ end
 ---@param moment lunation.ical.Moment
 ---@return integer?
 function M.instant(moment)
-  return tz.to_utc(moment.at, moment.zone or "UTC")
+  return clock.to_utc(moment.at, moment.zone or "UTC")
 end
 
 -- The duration from DTSTART to DTEND: days for dates, exact seconds for times (RFC 5545 section 3.8.5.3).
@@ -52,12 +52,12 @@ local function until_end(start, finish, property, context)
   end
   local from, to
   if finish.kind == "date" then
-    from, to = M.instant(start), tz.to_utc(finish.at, start.zone or "UTC")
+    from, to = M.instant(start), clock.to_utc(finish.at, start.zone or "UTC")
   elseif (finish.zone == nil) ~= (start.zone == nil) then
     -- One floats, the other does not: the wall clocks are compared.
     from, to = value.seconds(start.at), value.seconds(finish.at)
     if start.zone then
-      from, to = M.instant(start), tz.to_utc(finish.at, start.zone)
+      from, to = M.instant(start), clock.to_utc(finish.at, start.zone)
     end
   else
     from, to = M.instant(start), M.instant(finish)
@@ -176,10 +176,12 @@ function M.write(node, context)
     M.set(first, start, "date", nil, context)
     local days = length and math.max(1, length.days + (length.seconds + 86399) // 86400) or 1
     local finish = component.find(node, "DTEND")
-    if component.find(node, "DURATION") and not finish then
-      component.set(node, "DURATION", value.format_duration { days = days, seconds = 0 })
+    local last = value.shift(start, days * 86400)
+    if (component.find(node, "DURATION") and not finish) or not last then
+      component.remove(node, "DTEND")
+      ensure(node, "DURATION", "DTSTART").value = value.format_duration { days = days, seconds = 0 }
     elseif days > 1 or finish or context.fresh then
-      M.set(ensure(node, "DTEND", "DTSTART"), value.shift(start, days * 86400), "date", nil, context)
+      M.set(ensure(node, "DTEND", "DTSTART"), last, "date", nil, context)
     end
     return true
   end
@@ -195,12 +197,12 @@ function M.write(node, context)
   if length.days > 0 and not end_zone then as_duration = true end
   local at
   if not as_duration then
-    local instant = tz.to_utc(value.shift(start, length.days * 86400), name or "UTC")
+    local instant = clock.to_utc(value.shift(start, length.days * 86400), name or "UTC")
     if not instant then return nil, ("has a time zone that is not known: %s"):format(tostring(name)) end
     instant = instant + length.seconds
-    at = tz.to_local(instant, end_zone or name or "UTC")
+    at = clock.to_local(instant, end_zone or name or "UTC")
     -- The second of two equal wall-clock times cannot be named by a local time: a duration can.
-    if not at or tz.to_utc(at, end_zone or name or "UTC") ~= instant then as_duration = true end
+    if not at or clock.to_utc(at, end_zone or name or "UTC") ~= instant then as_duration = true end
   end
   if as_duration then
     component.remove(node, "DTEND")
@@ -226,7 +228,7 @@ function M.key(moment, event)
   if moment.kind == "date" then return moment.at:sub(1, 10) .. event.start:sub(11) end
   if not moment.zone or not event.timeZone or moment.zone == event.timeZone then return moment.at end
   local instant = M.instant(moment)
-  return instant and (tz.to_local(instant, event.timeZone)) or moment.at
+  return instant and clock.to_local(instant, event.timeZone) or moment.at
 end
 
 ---Gives a RECURRENCE-ID, EXDATE or RDATE the value type and zone of the series (RFC 5545 section 3.8.4.4).

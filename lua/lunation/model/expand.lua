@@ -1,7 +1,7 @@
 -- When an event happens: its instances in a window, its whole span, whether an instance exists.
 local instance = require "lunation.model.instance"
 local recurrence = require "lunation.ical.recurrence"
-local tz = require "lunation.tz"
+local clock = require "lunation.ical.clock"
 local value = require "lunation.ical.value"
 
 local M = {}
@@ -10,7 +10,7 @@ local M = {}
 local SPAN_LIMIT = 20000
 
 local function instant(at, zone)
-  return tz.to_utc(at, zone or "UTC")
+  return clock.to_utc(at, zone or "UTC")
 end
 
 ---@param start string local time
