@@ -51,6 +51,7 @@ local engine = {}
 function engine.open(cfg)
   local prepared, err = config.prepare(cfg)
   if not prepared then return nil, err end
+  require("lunation.http").configure(cfg.outgoing or {})
   local store
   store, err = require("lunation.store").open(cfg)
   if not store then return nil, err end

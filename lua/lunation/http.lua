@@ -38,7 +38,7 @@ local http = {}
 ---@field retry_wait number? seconds a single wait may take, 30 if not given
 ---@field idempotent boolean? may be sent twice; if not given, what RFC 9110 and WebDAV say of the method
 ---@field user_agent string?
----@field proxy string? `http://…`, `https://…`, `socks5h://…`
+---@field proxy string? `http://…`, `https://…`, `socks5h://…`; if not given the configuration's; "": none
 ---@field decompress boolean? true if not given
 ---@field http2 boolean? true if not given; used where the server offers it by ALPN
 ---@field insecure boolean? does not verify the certificate
@@ -70,6 +70,15 @@ local idempotent = {
 local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 local passing_status = { [429] = true, [502] = true, [503] = true, [504] = true }
 local passing_error = { refused = true, network = true, truncated = true, timeout = true, resolve = true }
+
+-- What the configuration says of outgoing requests; a reload makes a new Lua state, and so a new one of these.
+local outgoing = { allow = {} }
+
+--- Sets what holds for every request of this process that says nothing else.
+---@param settings { proxy: string?, allow: string[]?, allow_private: boolean? }
+function http.configure(settings)
+  outgoing = { proxy = settings.proxy, allow = settings.allow or {}, allow_private = settings.allow_private }
+end
 
 local months = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12 }
 
@@ -140,6 +149,7 @@ local function prepare(options)
     headers["content-type"] = headers["content-type"] or "application/x-www-form-urlencoded"
   end
   if request.idempotent == nil then request.idempotent = idempotent[request.method] or false end
+  if request.proxy == nil then request.from_configuration = outgoing.proxy end
   -- curl sends a request again where a kept connection turns out closed; what may not be sent twice gets a new one
   request.fresh = not request.idempotent
   return request
@@ -164,7 +174,8 @@ local function redirect(request, options, answer, first)
   -- A trusted URL does not make trusted what its server points to.
   if not options.guard then
     local _, named = origin(first)
-    request.guard = there ~= first and { allow = { ("%s:%d"):format(named.host, named.port) } } or nil
+    local allow = table.move(outgoing.allow, 1, #outgoing.allow, 2, { ("%s:%d"):format(named.host, named.port) })
+    request.guard = there ~= first and { allow = allow, allow_private = outgoing.allow_private } or nil
   end
   request.url = target
   return true
@@ -177,6 +188,8 @@ local function send(options)
   local first, followed = nil, 0
   while true do
     request.timeout = deadline and math.max(0.001, deadline - timer.now()) or 0
+    -- the configured proxy is for the way out, not for addresses of our own network
+    if request.from_configuration then request.proxy = not fetch.private(request.url) and request.from_configuration or nil end
     local answer, err = fetch.request(request)
     if not answer then return nil, err end
     setmetatable(answer, Answer)

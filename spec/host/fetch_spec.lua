@@ -173,6 +173,27 @@ describe("lunation.http", function()
     end)
   end)
 
+  describe("of a configuration", function()
+    after_each(function() http.configure({}) end)
+
+    it("go out through its proxy, and straight to our own network", function()
+      http.configure({ proxy = base })
+      assert.equal("http://calendar.example/x", assert(http.get("http://calendar.example/x")):json().proxied)
+      assert.equal("GET", echo({}).method)
+      assert.equal("GET", echo({ url = "http://localhost:" .. ports.http .. "/echo" }).method)
+      local _, err = http.get("http://lunation-spec.invalid/", { proxy = "" })
+      assert.equal("resolve", err.code)
+    end)
+
+    it("may be redirected where it allows", function()
+      local url = base .. "/redirect?to=" .. other:gsub(":", "%%3A") .. "/echo"
+      local _, err = http.get(url, { follow = 1 })
+      assert.equal("blocked_address", err.code)
+      http.configure({ allow = { "127.0.0.0/8" } })
+      assert.equal(200, assert(http.get(url, { follow = 1 })).status)
+    end)
+  end)
+
   describe("answers", function()
     it("give headers by lower-case name", function()
       local answer = assert(http.get(base .. "/repeated"))
@@ -280,6 +301,28 @@ describe("lunation.http", function()
     it("takes truncated answers for what they are", function()
       local _, err = http.get(secure .. "/short", { ca_file = ca })
       assert.equal("truncated", err.code)
+    end)
+  end)
+
+  describe("HTTP/2", function()
+    it("is spoken where the server offers it, many requests on one connection", function()
+      local server = require("lunation.server")
+      local listener = server.listen("https://127.0.0.1:0", { cert = folder .. "/cert.pem", key = folder .. "/key.pem" }, function(req)
+        if req.path == "/slow" then timer.sleep(0.2) end
+        return { status = 200, headers = { ["content-type"] = "text/plain" }, body = req.version .. " " .. req.method .. " " .. req.body }
+      end)
+      local options = { ca_file = ca, method = "PUT", body = "x", url = listener.url .. "/slow" }
+      local answer = assert(http.request(options))
+      assert.same({ "2", "2 PUT x", "text/plain" }, { answer.version, answer.body, answer.headers["content-type"] })
+      local requests = {}
+      for i = 1, 40 do requests[i] = options end
+      local started = timer.now()
+      for _, result in ipairs(http.all(requests, 40)) do assert.equal("2 PUT x", result[1].body) end
+      assert.is_true(timer.now() - started < 4)
+      assert.equal(1, listener.connections)
+      options = { ca_file = ca, url = listener.url .. "/", http2 = false }
+      assert.equal("1.1", assert(http.request(options)).version)
+      listener:close()
     end)
   end)
 

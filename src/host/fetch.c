@@ -341,10 +341,8 @@ static int fetch_request(lua_State *L)
 int luaopen_lunation_fetch(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "request", fetch_request },
-		{ "parts", fetch_parts },
-		{ "join", fetch_join },
-		{ NULL, NULL },
+		{ "request", fetch_request }, { "parts", fetch_parts }, { "join", fetch_join },
+		{ "private", fetch_private }, { NULL, NULL },
 	};
 	static bool ready;
 

@@ -51,9 +51,10 @@ bool inflater_feed(struct inflater *i, char *data, size_t len, bool (*take)(void
 bool inflater_complete(const struct inflater *i);
 void inflater_free(struct inflater *i);
 
-/* fetch.parts and fetch.join (fetch_options.c). */
+/* fetch.parts, fetch.join and fetch.private (fetch_options.c). */
 int fetch_parts(lua_State *L);
 int fetch_join(lua_State *L);
+int fetch_private(lua_State *L);
 
 /* Called from the loop when a transfer has ended and has left its pool. */
 typedef void (*fetch_done_fn)(CURL *easy, CURLcode result);

@@ -387,3 +387,19 @@ int fetch_join(lua_State *L)
 	curl_url_cleanup(url);
 	return 1;
 }
+
+/* fetch.private(url): whether the URL names an address that is not public, or localhost. Names are not resolved. */
+int fetch_private(lua_State *L)
+{
+	static const struct guard nothing_allowed;
+	const char *text = luaL_checkstring(L, 1);
+	CURLU *url = curl_url();
+	char *host = NULL;
+
+	if (url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
+		curl_url_get(url, CURLUPART_HOST, &host, 0);
+	lua_pushboolean(L, host != NULL && !guard_allows_literal(&nothing_allowed, host, 0));
+	curl_free(host);
+	curl_url_cleanup(url);
+	return 1;
+}

@@ -32,4 +32,9 @@ function fetch.parts(url) end
 ---@return string? url
 function fetch.join(base, reference) end
 
+---Whether a URL names localhost or an address that is not of the public Internet. Names are not resolved.
+---@param url string
+---@return boolean
+function fetch.private(url) end
+
 return fetch
