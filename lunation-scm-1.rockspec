@@ -38,6 +38,7 @@ build = {
     },
     ["lunation.ical"] = "lua/lunation/ical/init.lua",
     ["lunation.ical.alarms"] = "lua/lunation/ical/alarms.lua",
+    ["lunation.ical.clock"] = "lua/lunation/ical/clock.lua",
     ["lunation.ical.component"] = "lua/lunation/ical/component.lua",
     ["lunation.ical.fields"] = "lua/lunation/ical/fields.lua",
     ["lunation.ical.instances"] = "lua/lunation/ical/instances.lua",

@@ -1,4 +1,4 @@
----@meta
+---@meta lunation.ical.tree
 -- lunation.ical.tree, the C module below lunation.ical: iCalendar text to a tree of tables and back (RFC 5545 section 3.1).
 
 ---@class lunation.ical.Parameter

@@ -70,7 +70,7 @@ describe("calendars of other programs #slow", function()
       local lines = 0
       for line in (text:gsub("\r\n", "\n"):gsub("\n+[ \t]", "") .. "\n"):gmatch("([^\n]*)\n") do
         local upper = line:gsub("^%s+", ""):upper()
-        if upper ~= "" and not upper:match("^BEGIN:%s*%S") and not upper:match("^END:%s*%S") then lines = lines + 1 end
+        if upper ~= "" and not upper:match("^BEGIN *[:;].*%S") and not upper:match("^END *[:;].*%S") then lines = lines + 1 end
       end
       assert.equal(lines, count, name)
     end)
