@@ -29,14 +29,20 @@ errors.statuses = {
   conflict = 409,
   gone = 410,
   precondition_failed = 412,
+  request_timeout = 408,
   too_large = 413,
+  uri_too_long = 414,
+  expectation_failed = 417,
   unsupported = 422,
   rate_limited = 429,
+  header_too_large = 431,
   internal = 500,
+  not_implemented = 501,
   provider_error = 502,
   unavailable = 503,
   busy = 503,
   timeout = 504,
+  version_not_supported = 505,
 }
 
 local metatable = {

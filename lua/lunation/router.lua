@@ -325,7 +325,7 @@ end
 
 -- The server's own refusals know their status; a dialect's renderer may not know the code.
 local function refusal(mount, req, err)
-  local response = render(mount, req, errors.new(err.code, err.message))
+  local response = render(mount, req, errors.new(err.code, err.message, { status = err.status }))
   return { status = err.status or response.status, headers = response.headers, body = response.body }
 end
 

@@ -46,6 +46,17 @@ describe("tasks", function()
     assert.are.equal("cancelled", err.code)
   end)
 
+  it("leave no message handler behind when they are cancelled", function()
+    for _ = 1, 3 do
+      local cancelled = task.spawn(function() xpcall(timer.sleep, function() error("stale") end, 60) end)
+      timer.sleep(0)
+      cancelled:cancel()
+      local ok, err = task.spawn(function() error({ code = "own" }) end):wait()
+      assert.is_nil(ok)
+      assert.are.equal("own", err.code)
+    end
+  end)
+
   it("close the variables of a coroutine that a wait passed through", function()
     local closed = {}
     local handle = task.spawn(function()

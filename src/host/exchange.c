@@ -41,7 +41,7 @@ struct exchange *exchange_new(struct conn *c, int32_t stream)
 
 static void log_access(lua_State *L, struct exchange *ex)
 {
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ex->listener->access);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ex->access);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors);
 	lua_rawgetp(L, -1, ex);
 	lua_remove(L, -2);
@@ -61,7 +61,7 @@ void exchange_finish(struct exchange *ex)
 	engine *e = ex->engine;
 	if (e) {
 		lua_State *L = engine_state(e);
-		if (l->access_log && e == l->engine)
+		if (ex->access != LUA_NOREF)
 			log_access(L, ex);
 		lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors);
 		lua_pushnil(L);
@@ -185,6 +185,8 @@ static void new_request(lua_State *L, struct exchange *ex, const char *bytes, co
 static void take_engine(struct exchange *ex)
 {
 	ex->engine = ex->listener->engine;
+	ex->failure = ex->listener->failure;
+	ex->access = ex->listener->access;
 	engine_retain(ex->engine);
 	ex->deadline = ex->listener->limits.handler_time ? server_now() + ex->listener->limits.handler_time : 0;
 }
@@ -230,7 +232,7 @@ static void send_plain(struct exchange *ex, int status)
 static void fail(struct exchange *ex, lua_State *L, int status)
 {
 	lua_State *main = engine_state(ex->engine);
-	if (ex->failing || ex->listener->failure == LUA_NOREF || ex->engine != ex->listener->engine) {
+	if (ex->failing || ex->failure == LUA_NOREF) {
 		const char *text = lua_tostring(L, -2);
 		fprintf(stderr, "lunation: request %s failed: %s\n", ex->id, text ? text : "(an error object)");
 		lua_pop(L, 2);
@@ -238,7 +240,7 @@ static void fail(struct exchange *ex, lua_State *L, int status)
 		return;
 	}
 	ex->failing = true;
-	lua_rawgeti(main, LUA_REGISTRYINDEX, ex->listener->failure);
+	lua_rawgeti(main, LUA_REGISTRYINDEX, ex->failure);
 	push_request(main, ex);
 	if (L == main)
 		lua_rotate(main, -4, 2);

@@ -1,11 +1,9 @@
-/* lunation.http_server: listening sockets, what comes through them, and how they are handed over and drained. */
+/* lunation.http_server: what Lua says of listeners: begun, handed over to a newer engine, drained, closed. */
 #include "host/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +16,7 @@
 
 #define LISTENER_TYPE "lunation.listener"
 
-enum { ACCEPTS_PER_WAKE = 16, SWEEP = 500, RESERVED_FILES = 64 };
+enum { SWEEP = 500, RESERVED_FILES = 64 };
 
 struct server server = { .spare_fd = -1 };
 
@@ -80,7 +78,7 @@ static void on_sweep(uv_timer_t *timer)
 	}
 }
 
-static void end_when_empty(void)
+void server_end_when_empty(void)
 {
 	if (server.listeners || server.conns || !server.loop)
 		return;
@@ -135,17 +133,6 @@ static void drained(struct drain *d, bool orderly)
 	task_continue(ticket, 1);
 }
 
-static void on_accept(uv_poll_t *handle, int status, int events);
-
-static void watch_listeners(void)
-{
-	for (struct listener *l = server.listeners; l; l = l->next) {
-		if (l->accepting || l->closing)
-			continue;
-		l->accepting = uv_poll_start(&l->poll, UV_READABLE, on_accept) == 0;
-	}
-}
-
 void server_conn_gone(struct conn *c)
 {
 	struct listener *l = c->listener;
@@ -154,255 +141,27 @@ void server_conn_gone(struct conn *c)
 	peer_leave(c->peer);
 	c->peer = NULL;
 	if (!server.draining)
-		watch_listeners();
+		listeners_watch();
 	struct drain *d = l->nconns == 0 ? drains : NULL;
 	while (d && d->listener != l)
 		d = d->next;
 	if (d)
 		drained(d, !d->late);
-	end_when_empty();
-}
-
-/* The connection that has been idle longest, or NULL. */
-static struct conn *idlest(void)
-{
-	struct conn *found = NULL;
-	for (struct conn *c = server.conns; c; c = c->next)
-		if (!c->busy && conn_idle(c) && !conn_pending(c) && (!found || c->idle_since <= found->idle_since))
-			found = c;
-	return found;
-}
-
-/* Closes it, so that there is room for one more. */
-static bool make_room(void)
-{
-	struct conn *c = idlest();
-	if (c)
-		conn_close(c);
-	return c != NULL;
-}
-
-static void address_text(const struct sockaddr_storage *from, char *text, size_t len)
-{
-	if (getnameinfo((const struct sockaddr *)from, sizeof *from, text, (socklen_t)len, NULL, 0, NI_NUMERICHOST) !=
-	    0)
-		snprintf(text, len, "unknown");
-	/* IPv4 through a socket for both is written as IPv4. */
-	if (strncmp(text, "::ffff:", 7) == 0 && strchr(text, '.'))
-		memmove(text, text + 7, strlen(text + 7) + 1);
-}
-
-static void turn_away(struct listener *l, int fd)
-{
-	static const char busy[] =
-	    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
-	    "retry-after: 1\r\ncontent-length: 23\r\nconnection: close\r\n\r\n{\"error\":\"unavailable\"}";
-	if (!l->tls && send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		errno = 0;
-	close(fd);
-}
-
-static void welcome(struct listener *l, int fd, const struct sockaddr_storage *from)
-{
-	char address[48];
-	struct peer *peer;
-	int on = 1;
-	address_text(from, address, sizeof address);
-	bool proxy = l->nproxies && cidr_has(l->proxies, l->nproxies, address);
-	peer = peer_enter(address, proxy ? 0 : l->limits.connections_per_address);
-	if (!peer) {
-		turn_away(l, fd);
-		return;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (!conn_new(server.loop, l, fd, address, peer)) {
-		peer_leave(peer);
-		close(fd);
-		return;
-	}
-	server.nconns++;
-	l->nconns++;
-}
-
-/* Out of descriptors the pending connection would wake the loop for ever: the spare one lets it be taken and closed. */
-static void shed(struct listener *l)
-{
-	close(server.spare_fd);
-	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		turn_away(l, fd);
-	server.spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* Takes what waits; false: nothing more to take. */
-static bool accept_one(struct listener *l)
-{
-	struct sockaddr_storage from;
-	socklen_t len = sizeof from;
-	memset(&from, 0, sizeof from);
-	if (server.nconns >= l->limits.connections && !idlest()) {
-		uv_poll_stop(&l->poll);
-		l->accepting = false;
-		return false;
-	}
-	int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0) {
-		if (server.nconns >= l->limits.connections)
-			make_room();
-		welcome(l, fd, &from);
-		return true;
-	}
-	if (errno == EMFILE || errno == ENFILE) {
-		if (!make_room())
-			shed(l);
-		return true;
-	}
-	return errno == EINTR || errno == ECONNABORTED;
-}
-
-static void on_accept(uv_poll_t *handle, int status, int events)
-{
-	struct listener *l = handle->data;
-	(void)status;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKE && accept_one(l); i++)
-		;
-}
-
-static void on_listener_closed(uv_handle_t *handle)
-{
-	listener_release(handle->data);
-}
-
-/* No more connections through this socket; those that wait in its queue are taken first. */
-static void stop_listening(struct listener *l)
-{
-	if (l->closing)
-		return;
-	while (accept_one(l))
-		;
-	l->closing = true;
-	struct listener **at = &server.listeners;
-	while (*at != l)
-		at = &(*at)->next;
-	*at = l->next;
-	uv_poll_stop(&l->poll);
-	close(l->fd);
-	uv_close((uv_handle_t *)&l->poll, on_listener_closed);
-	for (struct conn *c = server.conns, *next; c; c = next) {
-		next = c->next;
-		if (c->listener == l)
-			conn_drain(c);
-	}
-	end_when_empty();
-}
-
-static void drop_conns(struct listener *l)
-{
-	for (struct conn *c = server.conns, *next; c; c = next) {
-		next = c->next;
-		if (c->listener == l)
-			conn_close(c);
-	}
-}
-
-/* "http://127.0.0.1:8080" into its parts; a host may be in brackets, "*" or empty for all addresses. */
-static bool split_url(const char *url, bool *https, char *host, size_t host_room, char port[8])
-{
-	const char *at, *end;
-	*https = strncmp(url, "https://", 8) == 0;
-	if (!*https && strncmp(url, "http://", 7) != 0)
-		return false;
-	at = url + (*https ? 8 : 7);
-	if (*at == '[') {
-		at++;
-		end = strchr(at, ']');
-		if (!end)
-			return false;
-	} else {
-		end = at + strcspn(at, ":/");
-	}
-	if ((size_t)(end - at) >= host_room)
-		return false;
-	memcpy(host, at, (size_t)(end - at));
-	host[end - at] = '\0';
-	if (*end == ']')
-		end++;
-	snprintf(port, 8, "%s", *https ? "443" : "80");
-	if (*end == ':') {
-		size_t digits = strspn(end + 1, "0123456789");
-		if (digits == 0 || digits > 5)
-			return false;
-		memcpy(port, end + 1, digits);
-		port[digits] = '\0';
-		end += 1 + digits;
-	}
-	return *end == '\0' || strcmp(end, "/") == 0;
-}
-
-/* A bound socket, or -1 with the reason in *error. */
-static int bind_url(const char *url, bool reuseport, const char **error)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
-	char host[256], port[8];
-	bool https;
-	int fd = -1, on = 1;
-	*error = "not a listen URL: http://HOST:PORT or https://HOST:PORT";
-	if (!split_url(url, &https, host, sizeof host, port))
-		return -1;
-	bool any = !*host || strcmp(host, "*") == 0;
-	int rc = getaddrinfo(any ? NULL : host, port, &hints, &list);
-	if (rc != 0) {
-		*error = gai_strerror(rc);
-		return -1;
-	}
-	for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-		fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (fd < 0) {
-			*error = strerror(errno);
-			continue;
-		}
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-		if (reuseport)
-			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-		if (bind(fd, a->ai_addr, a->ai_addrlen) != 0) {
-			*error = strerror(errno);
-			close(fd);
-			fd = -1;
-		}
-	}
-	freeaddrinfo(list);
-	return fd;
-}
-
-/* The URL with the port that the kernel gave. */
-static void push_real_url(lua_State *L, const char *url, int fd)
-{
-	char host[256], port[8];
-	bool https;
-	struct sockaddr_storage at;
-	socklen_t len = sizeof at;
-	if (!split_url(url, &https, host, sizeof host, port) || getsockname(fd, (struct sockaddr *)&at, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&at, len, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
-		lua_pushstring(L, url);
-		return;
-	}
-	bool v6 = strchr(host, ':') != NULL;
-	lua_pushfstring(L, "%s://%s%s%s:%s", https ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port);
+	server_end_when_empty();
 }
 
 /* bind(url, reuseport) --> descriptor, url | nil, err */
 static int server_bind(lua_State *L)
 {
 	const char *url = luaL_checkstring(L, 1), *error;
-	int fd = bind_url(url, lua_toboolean(L, 2), &error);
+	int fd = listener_bind(url, lua_toboolean(L, 2), &error);
 	if (fd < 0) {
 		lua_pushnil(L);
 		error_push(L, "unavailable", "cannot listen on %s: %s", url, error);
 		return 2;
 	}
 	lua_pushinteger(L, fd);
-	push_real_url(L, url, fd);
+	listener_push_url(L, url, fd);
 	return 2;
 }
 
@@ -517,6 +276,14 @@ static int refuse_listen(lua_State *L, const char *url, const char *reason)
 	return 2;
 }
 
+static int keep_function(lua_State *L, int index)
+{
+	if (lua_isnil(L, index))
+		return LUA_NOREF;
+	lua_pushvalue(L, index);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 static void adopt(lua_State *L, struct listener *l, SSL_CTX *tls)
 {
 	struct listener_box *box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -527,13 +294,9 @@ static void adopt(lua_State *L, struct listener *l, SSL_CTX *tls)
 	l->references++;
 	lua_pushvalue(L, -1);
 	box->self = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushvalue(L, 3);
-	l->handler = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushvalue(L, 4);
-	l->failure = lua_isnil(L, 4) ? (lua_pop(L, 1), LUA_NOREF) : luaL_ref(L, LUA_REGISTRYINDEX);
-	l->access_log = !lua_isnil(L, 5);
-	lua_pushvalue(L, 5);
-	l->access = l->access_log ? luaL_ref(L, LUA_REGISTRYINDEX) : (lua_pop(L, 1), LUA_NOREF);
+	l->handler = keep_function(L, 3);
+	l->failure = keep_function(L, 4);
+	l->access = keep_function(L, 5);
 	if (tls) {
 		SSL_CTX_free(l->tls);
 		l->tls = tls;
@@ -584,7 +347,7 @@ static int server_listen(lua_State *L)
 	int fd = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : -1;
 	lua_getfield(L, 2, "reuseport");
 	if (fd < 0)
-		fd = bind_url(url, lua_toboolean(L, -1), &error);
+		fd = listener_bind(url, lua_toboolean(L, -1), &error);
 	if (fd < 0 || listen(fd, SOMAXCONN) != 0) {
 		if (!error)
 			error = strerror(errno);
@@ -595,7 +358,7 @@ static int server_listen(lua_State *L)
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	push_real_url(L, url, fd);
+	listener_push_url(L, url, fd);
 	l = calloc(1, sizeof *l);
 	if (!l || !(l->asked = strdup(url)) || !(l->url = strdup(lua_tostring(L, -1))))
 		return luaL_error(L, "out of memory");
@@ -613,7 +376,7 @@ static int server_listen(lua_State *L)
 	l->next = server.listeners;
 	server.listeners = l;
 	adopt(L, l, tls);
-	watch_listeners();
+	listeners_watch();
 	return 1;
 }
 
@@ -630,9 +393,9 @@ static void let_go(lua_State *L, struct listener_box *box, bool drop)
 		return;
 	box->l = NULL;
 	if (l->engine == box->engine) {
-		stop_listening(l);
+		listener_stop(l);
 		if (drop)
-			drop_conns(l);
+			listener_drop_conns(l);
 		l->engine = NULL;
 		engine_release(box->engine);
 	}
@@ -658,7 +421,7 @@ static void drain_late(uv_timer_t *timer)
 	struct listener *l = d->listener;
 	d->late = true;
 	l->references++;
-	drop_conns(l); /* the last of them ends the wait */
+	listener_drop_conns(l); /* the last of them ends the wait */
 	listener_release(l);
 }
 
@@ -679,7 +442,7 @@ static int listener_drain(lua_State *L)
 		lua_pushboolean(L, 1);
 		return 1;
 	}
-	stop_listening(l);
+	listener_stop(l);
 	if (l->nconns == 0) {
 		lua_pushboolean(L, 1);
 		return 1;

@@ -35,7 +35,7 @@ struct listener {
 	uv_poll_t poll;
 	int fd;
 	char *asked, *url; /* with the port that was asked for, with the one that was given */
-	bool https, any_port, closing, accepting, access_log;
+	bool https, any_port, closing, accepting;
 	unsigned nconns;
 	unsigned references; /* the Lua handle, the poll handle and every connection */
 	SSL_CTX *tls;
@@ -79,8 +79,9 @@ struct exchange {
 	struct conn *conn; /* NULL: the client is gone */
 	struct listener *listener;
 	engine *engine;
-	task_ticket task; /* while `running` */
-	int32_t stream;   /* HTTP/2; 0 on HTTP/1 */
+	int failure, access; /* of that engine's listener */
+	task_ticket task;    /* while `running` */
+	int32_t stream;      /* HTTP/2; 0 on HTTP/1 */
 	struct h2_stream *h2;
 	bool running, answered, streaming, head_only, keep_alive, chunked, accepts_gzip, failing, late, ended;
 	unsigned turn; /* counts its tasks: handler, failure handler, streamed body */
@@ -213,7 +214,15 @@ extern struct server {
 uint64_t server_now(void);
 const char *server_date(size_t *len); /* "date: …" value, made once a second */
 void listener_release(struct listener *l);
+void server_end_when_empty(void);
 void server_conn_gone(struct conn *c);
+
+/* listener.c */
+void listeners_watch(void);
+void listener_stop(struct listener *l); /* no more connections; those that are there drain */
+void listener_drop_conns(struct listener *l);
+int listener_bind(const char *url, bool reuseport, const char **error);
+void listener_push_url(lua_State *L, const char *url, int fd); /* with the port that the kernel gave */
 
 /* address.c */
 bool address_is_valid(const char *text);

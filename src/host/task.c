@@ -31,6 +31,7 @@ struct task {
 	void *ud;
 	int nargs; /* values on L for the next resume */
 	bool doomed;
+	bool severed; /* cut off in the middle: its thread is not used again */
 	unsigned barrier; /* resumes under a C function that cannot be left */
 	/* the user's coroutines that the present wait passes through, innermost first */
 	lua_State *chain[CHAIN_MAX];
@@ -186,6 +187,7 @@ static task *task_new(engine *e)
 	}
 	t->born = ++t->generation;
 	t->doomed = false;
+	t->severed = false;
 	t->barrier = 0;
 	t->chain_length = 0;
 	t->cancel = NULL;
@@ -204,7 +206,9 @@ static void task_recycle(task *t)
 {
 	engine *e = t->engine;
 
-	if (e->idle_count < IDLE_MAX && !e->retired && lua_gettop(t->L) < STACK_KEPT) {
+	/* A thread that was cut off inside xpcall keeps a stale message handler (lua_resetthread of 5.4.4 forgets it), and
+	 * the next error in it would become "error in error handling". */
+	if (!t->severed && e->idle_count < IDLE_MAX && !e->retired && lua_gettop(t->L) < STACK_KEPT) {
 		lua_settop(t->L, 0);
 		t->next = e->idle;
 		e->idle = t;
@@ -290,6 +294,7 @@ static void task_run(task *t)
 		task_end(t, status == LUA_OK, status == LUA_OK ? nresults : 1);
 	} else if (t->state == TASK_RUNNING) {
 		luaL_traceback(t->L, t->L, "coroutine.yield outside a coroutine", 0);
+		t->severed = true;
 		task_end(t, false, 1);
 	} else {
 		lua_pop(t->L, nresults);
@@ -354,6 +359,7 @@ void task_cancel(task *t)
 	e->depth += DEPTH_MAX;
 	t->generation++;
 	t->doomed = true;
+	t->severed = true;
 	t->state = TASK_RUNNING;
 	if (t->cancel != NULL)
 		t->cancel(t->op);
