@@ -12,6 +12,13 @@ dependencies = { "lua >= 5.4, < 5.5" }
 build = {
   type = "builtin",
   modules = {
+    ["lunation.freebusy"] = {
+      sources = {
+        "src/calendar/freebusy.c", "src/calendar/intervals.c", "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c",
+        "src/calendar/tzif.c", "src/calendar/tznames.c",
+      },
+      incdirs = { "src" },
+    },
     ["lunation.ical.tree"] = {
       sources = {
         "src/calendar/ical.c", "src/calendar/ical_buffer.c", "src/calendar/ical_parse.c", "src/calendar/ical_text.c",

@@ -8,6 +8,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.bridge", luaopen_lunation_bridge },
 	{ "lunation.crypto", luaopen_lunation_crypto },
 	{ "lunation.fetch", luaopen_lunation_fetch },
+	{ "lunation.freebusy", luaopen_lunation_freebusy },
 	{ "lunation.fs", luaopen_lunation_fs },
 	{ "lunation.host", luaopen_lunation_host },
 	{ "lunation.http_server", luaopen_lunation_http_server },

@@ -11,6 +11,7 @@ int luaopen_lunation_agenda(lua_State *L);
 int luaopen_lunation_bridge(lua_State *L);
 int luaopen_lunation_crypto(lua_State *L);
 int luaopen_lunation_fetch(lua_State *L);
+int luaopen_lunation_freebusy(lua_State *L);
 int luaopen_lunation_fs(lua_State *L);
 int luaopen_lunation_host(lua_State *L);
 int luaopen_lunation_http_server(lua_State *L);
