@@ -6,13 +6,16 @@
 local errors = require "lunation.errors"
 local log = require "lunation.log"
 local starting = require "lunation.starting"
+local task = require "lunation.task"
 
 ---@class lunation.Changes
 local Changes = {}
 Changes.__index = Changes
 
 local PAGE = 100
+--- Seconds.
 local SYNC_EVERY = 300
+local SIDE_BY_SIDE = 8
 
 local EVENTS = { ["event.created"] = "created", ["event.updated"] = "updated", ["event.deleted"] = "deleted" }
 
@@ -34,12 +37,22 @@ end
 --- Hooks are told of what happens at the provider only if somebody looks: accounts are synced from time to time.
 function Changes:_watch()
   if self.watched then return end
+  local interval = self.engine.config.sync and self.engine.config.sync.interval or SYNC_EVERY
   self.watched = self.jobs:every {
-    name = "sync.all", seconds = self.engine.config.sync and self.engine.config.sync.interval or SYNC_EVERY,
+    name = "sync.all", seconds = interval,
     run = function()
       local accounts, err = self.store:accounts()
       if not accounts then return nil, err end
-      return self.engine.sync:refresh { accounts = accounts, deadline = 60 }
+      local late = self.store.clock() - interval / 2
+      local work = {}
+      for _, account in ipairs(accounts) do
+        if account.status == "active" and (account.synced_at or 0) < late then
+          work[#work + 1] = function() self.engine.sync:account(account.id) end
+        end
+      end
+      -- A failure is noted on its account, and told of there.
+      task.all(work, { limit = SIDE_BY_SIDE })
+      return true
     end,
   }
 end

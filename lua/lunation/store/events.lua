@@ -106,6 +106,22 @@ function events:events_since(calendar, seq)
   end
 end
 
+--- Events whose span (of a series: from its first to its last instance) overlaps a window, in the order of their starts.
+---@param calendar integer key
+---@param from integer seconds since the epoch
+---@param to integer
+---@param limit integer?
+---@return lunation.EventRow[]? rows with `event` as JSON text, without the original, lunation.Error?
+function events:events_between(calendar, from, to, limit)
+  return self.db:read(function(sql)
+    local found = sql.all("SELECT key, id, uid, seq, revision, start, finish, recurring, event FROM events " ..
+      "WHERE calendar = ? AND recurring IN (0, 1) AND start < ? AND (finish IS NULL OR finish > ? OR finish = start AND start >= ?) " ..
+      "ORDER BY start, key LIMIT ?", calendar, to, from, from, limit or 1000)
+    for _, row in ipairs(found) do row.recurring = row.recurring == 1 end
+    return found
+  end)
+end
+
 --- How many events a calendar has.
 ---@param calendar integer key
 ---@return integer?, lunation.Error?
@@ -170,7 +186,6 @@ function events:prune(ages)
     sql.run("DELETE FROM changes WHERE at < ?", now - (ages and ages.changes or week))
     sql.run("DELETE FROM consumers WHERE seen_at < ?", now - 30 * 86400)
     sql.run("DELETE FROM idempotency WHERE expires < ?", now)
-    sql.run("DELETE FROM leases WHERE expires < ? AND holder IS NULL AND name LIKE 'once:%'", now - week)
     return true
   end)
 end

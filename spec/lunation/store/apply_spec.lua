@@ -177,6 +177,25 @@ describe("store apply", function()
     end)
   end)
 
+  it("finds what overlaps a window by its span", function()
+    local endless = upsert("endless", "E", { start = 50, recurring = true })
+    endless.finish = nil
+    assert(opened:apply { calendar = calendar, upserts = {
+      upsert("a", "A", { start = 100, finish = 200 }), upsert("b", "B", { start = 200, finish = 300 }),
+      upsert("moment", "M", { start = 200, finish = 200 }), endless,
+      upsert("over", "O", { start = 60, finish = 150, recurring = true }),
+    } })
+    local function ids(from, to)
+      local found = {}
+      for index, row in ipairs(assert(opened:events_between(calendar, from, to))) do found[index] = row.id end
+      return table.concat(found, " ")
+    end
+    assert.equal("endless b moment", ids(200, 300))
+    assert.equal("endless over a", ids(100, 200))
+    assert.equal("", ids(0, 50))
+    assert.equal("endless", ids(1000, 2000))
+  end)
+
   describe("events_since", function()
     it("gives what came after a number, removed ones too", function()
       assert(opened:apply { calendar = calendar, upserts = { upsert("a", "A"), upsert("b", "B") } })
