@@ -246,7 +246,7 @@ end
 ---@param account table
 ---@param calendar table  canonical, .id is its URL
 ---@param event {text:string, id:string?}
----@param options {id:string?, schedule_agent:string?}?
+---@param options {id:string?, given:boolean?, schedule_agent:string?}?  given=false: the UID is new, nobody else can have it
 ---@return caldav.Event?, lunation.Error? err  "conflict" where the id or the UID exists (details: id and href of what is there)
 function M.create(session, account, calendar, event, options)
   options = options or {}
@@ -262,7 +262,7 @@ function M.create(session, account, calendar, event, options)
     if tag then return nil, occupied(session, url) end
     if err.code ~= "not_found" then return nil, err end
   end
-  if not traits.unique and uid then
+  if not traits.unique and uid and options.given ~= false then
     local same = M.find_uid(session, calendar.id, uid)
     local existing = same and same[1]
     if existing then return nil, existing.href == url and occupied(session, url) or uid_conflict(session, existing) end

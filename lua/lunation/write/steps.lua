@@ -96,7 +96,7 @@ local function send(writer, event, id, options)
   if not native then return nil, unmappable end
   -- What names the other one is no part of the new one.
   native.id, native.href, native.etag, native.schedule_tag = nil, nil, nil, nil
-  local created, err = writer.provider.create(writer.account, writer.calendar, native, { id = id })
+  local created, err = writer.provider.create(writer.account, writer.calendar, native, { id = id, given = options.given or false })
   if created then return created end
   if err.code == "conflict" or unknown(err) then
     local there, why = fetch(writer, id)
