@@ -5,9 +5,11 @@ head   the connection ends in the middle of the head
 hang   reads the request and never answers
 endless  a chunked body that does not end
 """
+import os
 import socket
 import sys
 import threading
+import time
 
 mode = sys.argv[1]
 listener = socket.socket()
@@ -39,6 +41,13 @@ def serve(connection):
         pass
 
 
+def watch(parent):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+
+
+threading.Thread(target=watch, args=(os.getppid(),), daemon=True).start()
 while True:
     accepted, _ = listener.accept()
     threading.Thread(target=serve, args=(accepted,), daemon=True).start()
