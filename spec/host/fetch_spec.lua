@@ -241,6 +241,7 @@ describe("lunation.http", function()
     it("may be as large as is allowed", function()
       assert.equal(100000, #assert(http.get(base .. "/large?n=100000", { max_body = 100000 })).body)
       assert.equal("", assert(http.get(base .. "/large?n=0", { max_body = 0 })).body)
+      assert.equal("xxx", assert(http.get(base .. "/large?n=3", { max_body = math.huge })).body)
     end)
 
     it("are waited for no longer than was said", function()

@@ -317,9 +317,11 @@ static void set_connection(lua_State *L, struct fetch *f)
 int fetch_options(lua_State *L, struct fetch *f, char key[FETCH_KEY])
 {
 	bool has_body = false;
+	lua_Number max;
 	int n;
 
-	f->max = (size_t)number_field(L, "max_body", 32 * 1024 * 1024);
+	max = number_field(L, "max_body", 32 * 1024 * 1024);
+	f->max = max < 1e15 ? (size_t)max : (size_t)1e15;
 	if ((n = set_url(L, f)) != 0 || (n = set_method(L, f, &has_body)) != 0 ||
 	    (n = set_headers(L, f, has_body)) != 0 || (n = set_auth(L, f)) != 0)
 		return n;
