@@ -227,6 +227,73 @@ describe("connect: a CalDAV account", function()
     assert.same({ 200, "Theirs", "Ours" }, { response.status, response.json.title, response.json.location })
   end)
 
+  describe("beside others", function()
+    local name
+    before_each(function()
+      name = "caldav-user-" .. user
+      connect.command(server, { "account", "add", "local", "--app", connect.app, "--user", name })
+    end)
+
+    it("is one of a listing in the order of time", function()
+      call("POST", "/event", { body = body { title = "Second", start = "2025-11-03T09:00:00Z", ["end"] = "2025-11-03T10:00:00Z" } })
+      for _, event in ipairs { { "First", "2025-11-02" }, { "Third", "2025-11-04" } } do
+        local made = call("POST", "/event", { body = {
+          provider = "local", calendarId = "primary", title = event[1], start = event[2] .. "T09:00:00Z", ["end"] = event[2] .. "T10:00:00Z",
+        } })
+        assert.equal(200, made.status, made.body)
+      end
+      local seen, query = {}, { start = "2025-11-01", ["end"] = "2025-12-01", pageSize = 1 }
+      repeat
+        local response = call("GET", "/events", { query = query })
+        for _, event in ipairs(response.json.events) do
+          if event.provider == "local" or event.calendarId == calendar then seen[#seen + 1] = event.provider .. " " .. event.title end
+        end
+        query = { nextPageToken = response.json.nextPageToken, pageSize = 1 }
+      until not response.json.nextPageToken
+      assert.same({ "local First", "caldav Second", "local Third" }, seen)
+    end)
+
+    it("is disconnected alone", function()
+      local status = call("GET", "/oauth/connection-status").json.connections
+      assert.same({ 1, 1 }, { #status.caldav, #status["local"] })
+      local response = call("POST", "/oauth/disconnect?" .. connect.query { provider = "caldav", account = status.caldav[1].id }, { body = {} })
+      assert.equal(200, response.status)
+      status = call("GET", "/oauth/connection-status").json.connections
+      assert.same({ 0, 1 }, { #status.caldav, #status["local"] })
+      response = call("POST", "/event", { body = body() })
+      assert.equal(404, response.status)
+    end)
+
+    it("answers a repeated disconnect with an Idempotency-Key as the first", function()
+      local options = { body = {}, headers = { ["idempotency-key"] = "once" } }
+      local first = call("POST", "/oauth/disconnect?provider=caldav", options)
+      local second = call("POST", "/oauth/disconnect?provider=caldav", options)
+      assert.same({ 200, "Account disconnected" }, { first.status, first.json.message })
+      assert.equal(first.body, second.body)
+    end)
+
+    it("may be read-only", function()
+      local feed = support.write(support.tmpdir() .. "/feed.ics", table.concat({
+        "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//another//EN", "BEGIN:VEVENT", "UID:feed@example.org", "DTSTAMP:20251001T000000Z",
+        "DTSTART:20251105T100000Z", "DTEND:20251105T110000Z", "SUMMARY:From a feed", "END:VEVENT", "END:VCALENDAR", "",
+      }, "\r\n"))
+      connect.command(server, { "account", "add", "ics", "--app", connect.app, "--user", name, "--url", feed })
+      local found
+      for _, event in ipairs(call("GET", "/events", { query = { start = "2025-11-01", ["end"] = "2025-12-01" } }).json.events) do
+        if event.provider == "ics" then found = event end
+      end
+      assert.equal("From a feed", found.title)
+      local where = { provider = "ics", calendarId = found.calendarId, eventId = found.id }
+      for _, response in ipairs {
+        call("POST", "/event", { body = body { provider = "ics", calendarId = found.calendarId } }),
+        call("PUT", "/event", { body = { provider = "ics", calendarId = found.calendarId, eventId = found.id, title = "x" } }),
+        call("DELETE", "/event?" .. connect.query(where)),
+      } do
+        assert.same({ 403, "forbidden", false }, { response.status, response.json.code, response.json.success })
+      end
+    end)
+  end)
+
   describe("whose server fails", function()
     local other
     before_each(function()

@@ -16,6 +16,8 @@ local browser = {}
 
 -- Attempts at a credential form, by user and by address, in a window of seconds.
 local USER_ATTEMPTS, REMOTE_ATTEMPTS, WINDOW = 10, 100, 600
+-- Requests of browsers that are kept for an address in that time.
+local BEGINNINGS = 600
 
 local function display_name(app)
   return app.branding.displayName or app.name
@@ -30,14 +32,14 @@ local function redirect(location, status, cookies)
 end
 
 ---@param req table
----@param options { key: string, status: integer|nil, app: table|nil, data: table|nil }
+---@param options { key: string, status: integer|nil, app: table|nil, data: table|nil, values: table|nil }
 local function failure(req, options)
   local data = options.data or {}
   local query = form.decode(req.query)
   local tag = language.choose(data.language or query.lng, req.headers["accept-language"])
   local text = language.texts(tag)
   local title, body = views.failure {
-    text = text, message = text(options.key), app = options.app and display_name(options.app),
+    text = text, message = text(options.key, options.values), app = options.app and display_name(options.app),
     cancel = options.app and data.redirect_uri and authorize.back(data, { { "error", "access_denied" } }) or nil,
   }
   local theme = data.theme or ((query.theme == "light" or query.theme == "dark") and query.theme or nil)
@@ -140,6 +142,11 @@ local function begin(engine, base, req)
   if not request then
     if err.redirect then return redirect(err.redirect, 302) end
     return failure(req, { key = err.page, status = errors.status(err), app = err.app })
+  end
+  local ok, limited = engine.oauth:attempt("authorize:" .. tostring(req.remote), BEGINNINGS, WINDOW)
+  if not ok then
+    local minutes = math.ceil((limited.retry_after or 60) / 60)
+    return failure(req, { key = "error_limit", status = errors.status(limited), app = request.app, data = request.data, values = { minutes = minutes } })
   end
   local secret, cookie = session.browser(engine, req)
   local id, failed = session.begin(engine, secret, request.app.id, request.data)

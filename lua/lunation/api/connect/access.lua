@@ -26,7 +26,9 @@ end
 function access.body(req)
   local text = req.body
   if text == nil or text:find("^%s*$") then return {} end
-  if (req.headers["content-type"] or ""):lower():find("application/x-www-form-urlencoded", 1, true) then
+  -- What begins like an object is one: tools call JSON a form when nobody tells them otherwise.
+  local declared = (req.headers["content-type"] or ""):lower()
+  if declared:find("application/x-www-form-urlencoded", 1, true) and not text:find("^%s*{") then
     local fields = form.decode(text)
     for name, value in pairs(fields) do
       if not utf8.len(name) or not utf8.len(value) then

@@ -11,7 +11,7 @@ local shape = require "lunation.api.connect.shape"
 
 local events = {}
 
-local PAGE, LARGEST = 250, 1000
+local PAGE = 250
 
 local function wrong(field, message)
   return nil, errors.new("invalid_request", ("%s %s"):format(field, message), { field = field })
@@ -19,12 +19,12 @@ end
 
 ---@return integer|nil size nil when none was asked for
 ---@return lunation.Error|nil
-local function page_size(req)
+local function page_size(req, largest)
   local text, err = access.argument(req, "pageSize")
   if text == nil then return nil, err end
   local number = text:find("^%s*%d+%s*$") and tonumber(text)
-  if not number or number < 1 then return wrong("pageSize", "is a number from 1 to " .. LARGEST) end
-  return math.tointeger(math.min(number, LARGEST))
+  if not number or number < 1 then return wrong("pageSize", "is a number from 1 to " .. largest) end
+  return math.tointeger(math.min(number, largest))
 end
 
 ---@return integer|nil from
@@ -133,7 +133,7 @@ local function continued(engine, token, who)
 end
 
 function events.list(engine, req, who)
-  local size, err = page_size(req)
+  local size, err = page_size(req, engine.config.limits.page or 1000)
   if err then return nil, err end
   local token
   token, err = access.argument(req, "nextPageToken")
