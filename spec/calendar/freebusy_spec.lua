@@ -200,7 +200,8 @@ describe("lunation.freebusy.solve", function()
       { windows = {}, duration = 60 }, { calendars = {}, duration = 60 }, { calendars = {}, windows = {} }, { calendars = {}, windows = {}, duration = 0 },
       { calendars = {}, windows = {}, duration = 60, increment = -1 }, { calendars = {}, windows = {}, duration = 60, align = "moon" },
       { calendars = { 5 }, windows = {}, duration = 60 }, { calendars = { { busy = { 1 } } }, windows = {}, duration = 60 },
-      { calendars = { { hours = { "x" } } }, windows = {}, duration = 60 }, { calendars = { { hours = { { from = "9", to = "10:00" } } } }, windows = {}, duration = 60 },
+      { calendars = { { hours = { "x" } } }, windows = {}, duration = 60 },
+      { calendars = { { hours = { { from = "9", to = "10:00" } } } }, windows = {}, duration = 60 },
       { calendars = { { hours = { { from = "09:00", to = "10:00", days = { "xx" } } } } }, windows = {}, duration = 60 },
       { calendars = {}, windows = { 0, math.maxinteger }, duration = 60 }, { calendars = {}, windows = {}, duration = math.maxinteger },
     } do

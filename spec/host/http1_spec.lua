@@ -87,7 +87,9 @@ describe("HTTP/1.1 requests", function()
     ["a trailer without a colon"] = { "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\n\r\n0\r\nx\r\n\r\n", 400 },
     ["a folded trailer"] = { "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\n\r\n0\r\nx: a\r\n b\r\n\r\n", 400 },
     ["many chunk extensions"] = { "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\n\r\n1;" .. ("a"):rep(9000) .. "\r\na\r\n0\r\n\r\n", 400 },
-    ["chunks beyond the limit"] = { "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\n\r\n110000\r\n" .. ("a"):rep(0x110000) .. "\r\n0\r\n\r\n", 413 },
+    ["chunks beyond the limit"] = {
+      "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\n\r\n110000\r\n" .. ("a"):rep(0x110000) .. "\r\n0\r\n\r\n", 413,
+    },
     ["10,000 header fields"] = { "GET / HTTP/1.1\r\n" .. H .. ("X: a\r\n"):rep(10000) .. "\r\n", 431 },
     ["101 header fields"] = { "GET / HTTP/1.1\r\n" .. H .. ("X: a\r\n"):rep(100) .. "\r\n", 431 },
     ["a header of 20 KB"] = { "GET / HTTP/1.1\r\n" .. H .. "X: " .. ("a"):rep(20000) .. "\r\n\r\n", 431 },
