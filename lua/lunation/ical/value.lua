@@ -68,11 +68,11 @@ function M.from_seconds(seconds)
   return ("%04d-%02d-%02dT%02d:%02d:%02d"):format(y, m, d, rest // 3600, rest // 60 % 60, rest % 60)
 end
 
----@param text string local time
+---@param text string? local time
 ---@param seconds integer
----@return string? local time, wall clock arithmetic
+---@return string? local time, wall clock arithmetic; nil for no time, and outside of the years 1 to 9999
 function M.shift(text, seconds)
-  local at = M.seconds(text)
+  local at = text and M.seconds(text)
   return at and M.from_seconds(at + seconds)
 end
 

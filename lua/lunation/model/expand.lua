@@ -6,6 +6,10 @@ local value = require "lunation.ical.value"
 
 local M = {}
 
+-- How far the wall clock may be put forward or back around the ends of a window, in seconds: Samoa left out a day.
+local SLACK = 25 * 3600
+-- How many times a thousand occurrences are asked for before a window counts as too full.
+local MAX_ROUNDS = 200
 -- The most occurrences that a span counts through before it calls a series endless.
 local SPAN_LIMIT = 20000
 
@@ -164,20 +168,20 @@ function M.expand(event, from, to, limit, options)
       end
     end
   end
-  -- Local windows are wider than the instants asked for by the event's length and the widest offset.
+  -- Local times of the window, wider by what clocks may be put forward or back.
   local first, last = bounds_at(event.start)
   local length = first and last - first or 0
-  local low = from and value.from_seconds(from - length - 90000)
-  local high = to and value.from_seconds(to + 90000)
-  local truncated = false
-  local wanted = limit + 1
-  for _ = 1, 8 do
+  local shown = not event.showWithoutTime and zone or nil
+  local low = from and value.shift(clock.to_local(from - length, shown), -SLACK)
+  local high = to and value.shift(clock.to_local(to, shown), SLACK)
+  local wanted, truncated = math.max(limit, 1000) + 1, false
+  for round = 1, MAX_ROUNDS do
     local keys = recurrence.occurrences(event, low, high, wanted)
     for _, key in ipairs(keys) do
       if not overrides[key] then add(key) end
     end
     if #keys < wanted then break end
-    if #list > limit then
+    if #list > limit or round == MAX_ROUNDS then
       truncated = true
       break
     end

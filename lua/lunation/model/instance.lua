@@ -103,7 +103,8 @@ function M.diff(base, full)
   end
   for field in pairs(base) do
     if full[field] == nil and not series_fields[field] and not not_patched[field] and field ~= "updated" and field ~= "sequence" then
-      patch[field] = null
+      -- No length is said in a word that every reader of a patch understands.
+      patch[field] = field == "duration" and "PT0S" or null
     end
   end
   return patch

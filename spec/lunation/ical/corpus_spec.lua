@@ -120,6 +120,40 @@ describe("calendars of other programs #slow", function()
     assert.is_true(total > 1000)
   end)
 
+  it("have the same instances in the agenda that serves pages and in the model", function()
+    local agenda, model = require "lunation.agenda", require "lunation.model"
+    local zone = "Europe/Berlin" -- of floating times
+    local total, skipped = 0, 0
+    local function times(list)
+      local result = {}
+      for i, instance in ipairs(list) do result[i] = ("%d-%d"):format(instance.start, instance.finish) end
+      table.sort(result)
+      return table.concat(result, " ")
+    end
+    each(function(text, name)
+      if #text > 100000 then return end
+      for _, event in ipairs(ical.events(text) or {}) do
+        local calendar = agenda.new {}
+        calendar:open(1, 1, zone)
+        total = total + 1
+        -- Calendars other than the Gregorian are not expanded by either.
+        if not calendar:put(1, 1, "id", 1, json.encode(event)) then skipped = skipped + 1 return end
+        calendar:loaded(1, 1)
+        local start = model.bounds(event, zone)
+        for _, from in ipairs { start - 86400, 1735689600 } do
+          local to = from + 40 * 86400
+          local expected = model.expand(event, from, to, 400, { zone = not event.showWithoutTime and zone or nil })
+          if #expected < 400 then
+            local found = calendar:entries { calendars = { 1 }, from = from, to = to, limit = 1000, examine = 100000 }
+            assert.equal(times(expected), times(found), name .. " " .. event.uid)
+          end
+        end
+      end
+    end)
+    assert.is_true(total > 4000)
+    assert.is_true(skipped < 20)
+  end)
+
   it("have the instances that two engines agree on", function()
     local total, same, different = 0, 0, {}
     for line in assert(io.open(corpora .. "/calendar_expansion_cases.jsonl")):lines() do

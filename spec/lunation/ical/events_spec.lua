@@ -1,6 +1,7 @@
 -- iCalendar to canonical events: every property this program knows, series with their overrides, what is wrong in the wild.
 local ical = require "lunation.ical"
 local ics = require "spec.support.ics"
+local mapping = require "lunation.mapping"
 local null = require "lunation.null"
 
 local function one(...)
@@ -250,6 +251,11 @@ describe("ical.events", function()
         ["2025-03-05T10:00:00"] = { start = "2025-03-05T11:30:00", duration = "PT2H" }, ["2025-03-06T10:00:00"] = { excluded = true },
         ["2025-03-07T10:00:00"] = { start = "2025-03-07T11:30:00", duration = "PT2H" },
       }, event.recurrenceOverrides)
+    end)
+    it("whose override has no length", function()
+      local event = ical.events(ics.events(master, { "UID:s", "RECURRENCE-ID:20250304T090000Z", "DTSTART:20250304T090000Z", "SUMMARY:m" }))[1]
+      assert.same({ ["2025-03-04T10:00:00"] = { duration = "PT0S" } }, event.recurrenceOverrides)
+      assert.is_true(mapping.equal(event.recurrenceOverrides, ical.events(ical.from_events({ event }, { now = 0 }))[1].recurrenceOverrides))
     end)
     it("whose instance is cancelled", function()
       local event = ical.events(ics.events(master, override(":20250304T090000Z", "SUMMARY:m", "STATUS:CANCELLED")))[1]
