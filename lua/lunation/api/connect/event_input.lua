@@ -5,18 +5,14 @@
 
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
-local fields = require "lunation.api.connect.fields"
+local event_mapping = require "lunation.api.connect.event_mapping"
 local json = require "lunation.json"
-local recurrence = require "lunation.api.connect.recurrence"
 local shape = require "lunation.api.connect.shape"
 local tz = require "lunation.tz"
 
 local event_input = {}
 
 local UTC = "Etc/UTC"
-
--- The fields that stand for themselves, in the order in which they are checked.
-local PLAIN = { "title", "description", "location", "attendees", "custom", "color", "availability", "privacy", "status" }
 
 local function wrong(field, message)
   return nil, errors.new("invalid_request", ("%s %s"):format(field, message), { field = field })
@@ -133,22 +129,7 @@ local function times(body, patch, context)
   return true
 end
 
----All but the times.
-local function details(body, patch, context)
-  for _, name in ipairs(PLAIN) do
-    local value = shape.given(body, name)
-    if value ~= nil then
-      local message, field = fields[name].write(value, patch, context)
-      if message then return wrong(field or name, message) end
-    end
-  end
-  local conferences = { conference = shape.given(body, "conference"), conferenceData = shape.given(body, "conferenceData") }
-  local message, field = fields.write_conference(conferences, patch, context)
-  if message then return wrong(field, message) end
-  return true
-end
-
----A series event as the rule will find it: the values of the patch over those of the event.
+---As a field will be: the patch's value over that of the event.
 local function with_patch(before, patch, name)
   local value = patch[name]
   if value == json.null then return nil end
@@ -156,16 +137,19 @@ local function with_patch(before, patch, name)
   return value
 end
 
-local function rule(body, patch, context)
-  local value = shape.given(body, "recurrence")
-  if value == nil then return true end
-  local read, message, field = recurrence.read(value, {
-    timeZone = with_patch(context.before, patch, "timeZone"), showWithoutTime = with_patch(context.before, patch, "showWithoutTime"),
-  })
-  if not read then return wrong(field, message) end
-  local start = with_patch(context.before, patch, "start")
-  if read["until"] and start and read["until"] < start then return wrong("recurrence.until", "is before the series starts") end
-  patch.recurrenceRules = json.array { read }
+---All but the times.
+---@param body table
+---@param patch table has the times already
+---@param context lunation.connect.context
+---@return true|nil
+---@return lunation.Error|nil
+local function details(body, patch, context)
+  local times_then = {}
+  for _, name in ipairs { "timeZone", "showWithoutTime", "start" } do times_then[name] = with_patch(context.before, patch, name) end
+  context.times = times_then
+  local read, err = event_mapping.event:to(body, context)
+  if not read then return wrong(event_mapping.wire_field(err), err.reason) end
+  for name, value in pairs(read) do patch[name] = value end
   return true
 end
 
@@ -180,7 +164,7 @@ function event_input.create(body, context)
     if shape.given(body, name) == nil then return wrong(name, "is required") end
   end
   local event = { ["@type"] = "Event" }
-  for _, step in ipairs { times, details, rule } do
+  for _, step in ipairs { times, details } do
     local ok, err = step(body, event, context)
     if not ok then return nil, err end
   end
@@ -196,7 +180,7 @@ end
 ---@return lunation.Error|nil
 function event_input.patch(body, context)
   local patch = {}
-  for _, step in ipairs { times, details, rule } do
+  for _, step in ipairs { times, details } do
     local ok, err = step(body, patch, context)
     if not ok then return nil, err end
   end

@@ -2,20 +2,10 @@
 --
 -- Rendered once for each event and kept (lunation.query); what varies by instance, and the times, are slots.
 
-local crypto = require "lunation.crypto"
-local fields = require "lunation.api.connect.fields"
+local event_mapping = require "lunation.api.connect.event_mapping"
 local json = require "lunation.json"
-local recurrence = require "lunation.api.connect.recurrence"
 
 local render = {}
-
--- Counted up when what is rendered changes, so that renderings kept anywhere are made anew.
-local VERSION = 1
-
-local SHOWN = {
-  "title", "description", "location", "color", "attendees", "custom", "conference", "conferenceData",
-  "availability", "privacy", "status", "link", "lastModified",
-}
 
 ---@class lunation.connect.place the values that the caller knows, or slots for them
 ---@field id any
@@ -23,19 +13,22 @@ local SHOWN = {
 ---@field finish any
 
 ---@param event table canonical; an overridden instance is flattened
----@param context { provider: string, calendar: table, app: string, id: string, original: table|nil, instance: boolean, master: boolean }
+---@param context lunation.connect.context also provider, id (of the event or the series), original, and whether this is an instance
 ---@param place lunation.connect.place
 ---@return table fields
 function render.event(event, context, place)
-  local out = {
-    provider = context.provider, calendarId = context.calendar.id,
-    id = place.id, start = place.start, ["end"] = place.finish,
-    allDay = event.showWithoutTime == true,
-    recurringEventId = context.instance and context.id or nil,
-    recurrence = context.master and recurrence.write(event) or nil,
-    original = context.original or json.object {},
-  }
-  for _, name in ipairs(SHOWN) do out[name] = fields[name].read(event, context) end
+  context.event = event
+  local out = assert(event_mapping.event:from(event, nil, context))
+  for name, value in pairs(event_mapping.defaults) do
+    if out[name] == nil then out[name] = value end
+  end
+  out.attendees = out.attendees or json.array {}
+  out.color = out.color or context.calendar.color
+  out.provider, out.calendarId = context.provider, context.calendar.id
+  out.id, out.start, out["end"] = place.id, place.start, place.finish
+  out.allDay = event.showWithoutTime == true
+  out.recurringEventId = context.instance and context.id or nil
+  out.original = context.original or json.object {}
   return out
 end
 
@@ -72,7 +65,7 @@ local SLOT_START, SLOT_FINISH, SLOT_ID = json.raw "\1s\2", json.raw "\1e\2", jso
 local function rendering(engine, scope, app)
   local write = scope == "free-busy" and render.busy or render.event
   return {
-    name = "connect", variant = scope .. ":" .. app, digest = crypto.hex(crypto.sha256("connect:" .. VERSION)):sub(1, 16),
+    name = "connect", variant = scope .. ":" .. app, digest = event_mapping.event:digest(),
     render = function(event, context)
       local recurring = context.recurring
       local shown = write(event, {
