@@ -115,8 +115,10 @@ local function connected(step)
   for _, account in ipairs(store:accounts { app = step.app.id, user = user.id } or {}) do
     local provider = step.engine.providers:get(account.provider)
     local own = proven[account.id] == true
+    -- Accounts one signs in to are told apart by where they are.
+    local name = account.username and account.identity or account.name or account.identity
     list[#list + 1] = {
-      id = account.id, proven = own, identity = own and (account.name or account.identity) or accounts.masked(account.identity),
+      id = account.id, proven = own, identity = own and name or accounts.masked(account.identity),
       provider = provider and provider.title or account.provider, reauth = account.status == "reauth_required",
     }
   end

@@ -9,7 +9,8 @@ local REASONS = {
   [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found", [405] = "Method Not Allowed", [408] = "Request Timeout",
   [409] = "Conflict", [410] = "Gone", [411] = "Length Required", [412] = "Precondition Failed", [413] = "Payload Too Large",
   [414] = "URI Too Long", [415] = "Unsupported Media Type", [417] = "Expectation Failed", [422] = "Unprocessable Entity", [429] = "Too Many Requests",
-  [431] = "Request Header Fields Too Large", [500] = "Internal Server Error", [501] = "Not Implemented", [503] = "Service Unavailable", [505] = "HTTP Version Not Supported",
+  [431] = "Request Header Fields Too Large", [500] = "Internal Server Error", [501] = "Not Implemented", [503] = "Service Unavailable",
+  [505] = "HTTP Version Not Supported",
 }
 
 -- What went wrong beyond us. The documents of this API know one status for it.
