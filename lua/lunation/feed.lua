@@ -2,6 +2,7 @@
 -- RFC 7986, X-PUBLISHED-TTL), split into one text for each UID so that only what changed is written to the mirror.
 local crypto = require "lunation.crypto"
 local errors = require "lunation.errors"
+local failure = require "lunation.caldav.failure"
 local fs = require "lunation.fs"
 local href = require "lunation.caldav.href"
 local http = require "lunation.http"
@@ -93,7 +94,6 @@ local function get(account, url, known)
 end
 
 local function read_url(account, url, known)
-  local failure = require "lunation.caldav.failure"
   local answer, err = get(account, url, known)
   if not answer then
     local problem = failure.transport(err)

@@ -41,10 +41,15 @@ function M.client(options)
     return discovery.identify(open(account), account)
   end
 
+  ---An account whose home has moved is looked for anew.
   ---@param account table
   ---@return caldav.Calendar[]?, lunation.Error?
   function client.calendars(account)
-    return collection.list(open(account), account)
+    local list, err = collection.list(open(account), account)
+    if list or err.code ~= "not_found" then return list, err end
+    local found = client.identify(account)
+    if not found then return nil, err end
+    return collection.list(open(account), setmetatable({ settings = found.settings }, { __index = account }))
   end
 
   ---@param account table
