@@ -171,9 +171,15 @@ local function keywords()
   }
 end
 
+-- A coordinate without the zeros that some servers append.
+local function degrees(text)
+  if text:find(".", 1, true) then text = text:gsub("0+$", ""):gsub("%.$", "") end
+  return (text:gsub("^%+", ""))
+end
+
 local function geo_uri(text)
-  local lat, lon = (text or ""):match("^%s*([+-]?%d+%.?%d*)%s*[;,]%s*([+-]?%d+%.?%d*)%s*$")
-  return lat and ("geo:%s,%s"):format(lat, lon) or nil
+  local lat, lon = (text or ""):match("^%s*([+-]?%d+%.?%d*)%s*\\?[;,]%s*([+-]?%d+%.?%d*)%s*$")
+  return lat and ("geo:%s,%s"):format(degrees(lat), degrees(lon)) or nil
 end
 
 local function locations()
@@ -210,7 +216,7 @@ local function locations()
       end
       local lat, lon = (coordinates or ""):match("^geo:([+-]?[%d.]+),([+-]?[%d.]+)")
       local geo = lat and ("%s;%s"):format(lat, lon) or nil
-      if geo_uri(component.value(node, "GEO")) ~= (lat and ("geo:%s,%s"):format(lat, lon)) then component.set(node, "GEO", geo) end
+      if geo_uri(component.value(node, "GEO")) ~= geo_uri(geo) then component.set(node, "GEO", geo) end
       return true
     end,
   }
@@ -259,6 +265,16 @@ local function related()
   }
 end
 
+-- JSON in a property. Servers unescape and escape text in ways of their own, and some decode percent signs too: what needs a
+-- backslash is written as a tilde and two hexadecimal digits, which all of them leave alone.
+local function encode_custom(json, object)
+  return (json.encode(object, { sorted = true }):gsub("[~\\,;%c]", function(c) return ("~%02X"):format(c:byte()) end))
+end
+
+local function decode_custom(json, text)
+  return (json.decode((tree.unescape(text):gsub("~(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))))
+end
+
 -- What an application keeps with an event: one property an app, its values as JSON.
 local function custom()
   local name = "X-LUNATION-CUSTOM"
@@ -268,7 +284,7 @@ local function custom()
       local found, json = pcall(require, "lunation.json")
       for _, p in ipairs(found and component.all(node, name) or {}) do
         local app = component.param(p, "X-APP")
-        local object = json.decode(tree.unescape(p.value))
+        local object = decode_custom(json, p.value)
         if app and type(object) == "table" then
           result[app], any = object, true
         end
@@ -285,8 +301,8 @@ local function custom()
         local object = app and v and v[app]
         if app and type(object) == "table" and next(object) ~= nil and not seen[app] then
           seen[app] = true
-          if not mapping.equal(json.decode(tree.unescape(p.value)), object) then
-            p.value = tree.escape(json.encode(object, { sorted = true }))
+          if not mapping.equal(decode_custom(json, p.value), object) then
+            p.value = encode_custom(json, object)
           end
           return false
         end
@@ -298,7 +314,7 @@ local function custom()
       end
       table.sort(apps)
       for _, app in ipairs(apps) do
-        component.add(node, component.property(name, tree.escape(json.encode(v[app], { sorted = true })), { ["X-APP"] = app }))
+        component.add(node, component.property(name, encode_custom(json, v[app]), { ["X-APP"] = app }))
       end
       return true
     end,

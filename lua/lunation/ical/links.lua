@@ -8,6 +8,11 @@ local M = {}
 -- An inline attachment beyond this is left in the component: a listing is not the place to carry it.
 local INLINE_LIMIT = 16384
 
+-- An address as it is meant: some servers escape commas and semicolons in it as if it were text. A backslash is no part of a URI.
+local function uri_of(p)
+  return (p.value:gsub("\\([,;])", "%1"))
+end
+
 -- --- links ---
 
 local function href_of(p)
@@ -16,7 +21,7 @@ local function href_of(p)
     if #p.value > INLINE_LIMIT then return nil end
     return ("data:%s;base64,%s"):format(component.param(p, "FMTTYPE") or "application/octet-stream", p.value)
   end
-  return p.value ~= "" and p.value or nil
+  return p.value ~= "" and uri_of(p) or nil
 end
 
 local function read_link(p)
@@ -116,7 +121,10 @@ local function features_of(p)
   local _, parameter = component.param(p, "FEATURE")
   if not parameter then return nil end
   local set = {}
-  for _, word in ipairs(parameter) do set[word:lower()] = true end
+  for _, words in ipairs(parameter) do
+    -- Some servers quote the list as one value.
+    for word in words:gmatch("[^,]+") do set[word:lower()] = true end
+  end
   return set
 end
 
@@ -124,7 +132,7 @@ local function read_places(node)
   local result, any = {}, false
   for i, p in ipairs(component.all(node, "CONFERENCE")) do
     if p.value ~= "" then
-      result[tostring(i)] = { ["@type"] = "VirtualLocation", uri = p.value, name = component.param(p, "LABEL"), features = features_of(p) }
+      result[tostring(i)] = { ["@type"] = "VirtualLocation", uri = uri_of(p), name = component.param(p, "LABEL"), features = features_of(p) }
       any = true
     end
   end
@@ -209,7 +217,7 @@ local function read_conference(node)
   local p, provider = conference_property(node)
   if not p or p.value == "" then return nil end
   return {
-    uri = p.value, name = component.param(p, "LABEL"),
+    uri = uri_of(p), name = component.param(p, "LABEL"),
     provider = component.param(p, "X-PROVIDER") or M.conference_provider(p.value) or provider,
   }
 end
