@@ -167,10 +167,10 @@ function evaluate(source, name, path, text, index)
   end
   local ok, provider = xpcall(chunk, function(raised)
     if type(raised) == "table" and raised.code then return raised end
-    local text = tostring(raised)
+    local message = tostring(raised)
     -- What a word of the mapping refuses is told where it was written.
-    if not text:find(path, 1, true) then text = path .. ": " .. text end
-    return errors.new("invalid_request", text, { file = path })
+    if not message:find(path, 1, true) then message = path .. ": " .. message end
+    return errors.new("invalid_request", message, { file = path })
   end)
   source.depth = source.depth - 1
   if not ok then return nil, provider end
