@@ -24,6 +24,7 @@ config.limits = {
   write_time = { "seconds", 30, "reader that does not take the response" },
   handler_time = { "seconds", 120, "one request's work" },
   drain_time = { "seconds", 25, "requests in flight at TERM, and an old state after a reload" },
+  stuck_time = { "seconds", 60, "a worker whose loop does not turn, before it is replaced; 0 is never" },
   requests_per_minute = { "count", 0, "requests of a token, else of an address; 0 is off" },
   -- what a request may carry or ask
   json_depth = { "count", 64, "nesting of JSON" },

@@ -1,5 +1,6 @@
 -- What `serve` serves: the dialects over one engine, the scripts' routes beside them, and the jobs in the background.
 
+local core = require "lunation.worker.core"
 local engines = require "lunation.engine"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
@@ -13,7 +14,9 @@ service.dialects = { "connect" }
 
 ---@class lunation.Service
 ---@field engine lunation.Engine
----@field listeners lunation.Listener[]
+---@field listeners table<string, lunation.Listener> by URL of the configuration
+---@field inherited table
+---@field routes lunation.Router
 ---@field scripts lunation.Scripts?
 local Service = {}
 Service.__index = Service
@@ -37,36 +40,48 @@ local function listen_options(cfg, listener, inherited)
   for name, value in pairs(cfg.limits) do limits[name] = value end
   if limits.connections == 0 then limits.connections = nil end
   setmetatable(limits, nil)
+  local fd = inherited.sockets and inherited.sockets[listener.url]
   return {
     cert = listener.cert, key = listener.key, limits = limits, trusted_proxies = cfg.trusted_proxies,
-    fd = inherited.sockets and inherited.sockets[listener.url], reuseport = cfg.workers > 1,
+    fd = fd and core.dup(fd), reuseport = cfg.workers > 1,
     ticket_secret = inherited.secret, access_log = cfg.log.access,
   }
 end
 
---- Opens the engine, loads scripts, listens, and starts the jobs. Nothing is left open where it fails.
+-- Listens on a URL, or takes over from the engine that does.
+function Service:listen(listener)
+  local listening, err = server.listen(listener.url, listen_options(self.engine.config, listener, self.inherited), self.routes)
+  if not listening then
+    err = errors.from(err)
+    local files = listener.cert and (" (%s, %s)"):format(listener.cert, listener.key) or ""
+    return nil, errors.new(err.code, tostring(err) .. files)
+  end
+  self.listeners[listener.url] = listening
+  return listening
+end
+
+--- Opens the engine, loads scripts, listens, and starts the jobs. Where it fails, what was opened closes with the state:
+--- until then it may have to answer for an older service, which takes its listeners back (`resume`).
 ---@param cfg table of `config.load`
 ---@param inherited {sockets: table<string, integer>?, secret: string?}? of the supervisor
 ---@return lunation.Service|nil, lunation.Error?
 function service.start(cfg, inherited)
   local engine, err = engines.open(cfg)
   if not engine then return nil, err end
-  local self = setmetatable({ engine = engine, listeners = {} }, Service)
-  local function give_up(failure)
-    self:close()
-    return nil, failure
-  end
+  local self = setmetatable({ engine = engine, listeners = {}, inherited = inherited or {} }, Service)
   if #cfg.scripts > 0 then
     self.scripts, err = require("lunation.scripts").open(engine)
-    if not self.scripts then return give_up(err) end
+    if not self.scripts then return nil, err end
   end
-  local ok, routes = xpcall(routes_of, debug.traceback, engine, self.scripts)
-  if not ok then return give_up(errors.new("invalid_config", routes)) end
+  local ok
+  ok, self.routes = xpcall(routes_of, debug.traceback, engine, self.scripts)
+  if not ok then return nil, errors.new("invalid_config", self.routes) end
   for _, listener in ipairs(cfg.listeners) do
-    local listening
-    listening, err = server.listen(listener.url, listen_options(cfg, listener, inherited or {}), routes)
-    if not listening then return give_up(errors.from(err)) end
-    self.listeners[#self.listeners + 1] = listening
+    ok, err = self:listen(listener)
+    if not ok then return nil, err end
+  end
+  for url, fd in pairs(self.inherited.sockets or {}) do
+    if not self.listeners[url] then core.shut(fd) end
   end
   engine.jobs:start()
   return self
@@ -78,7 +93,7 @@ function Service:drain(seconds)
   local task = require "lunation.task"
   local work = { function() self.engine.jobs:stop(seconds) end }
   if self.scripts then work[#work + 1] = function() self.scripts:stop(seconds) end end
-  for _, listener in ipairs(self.listeners) do
+  for _, listener in pairs(self.listeners) do
     work[#work + 1] = function() listener:drain(seconds) end
   end
   for _, result in ipairs(task.all(work)) do
@@ -86,17 +101,17 @@ function Service:drain(seconds)
   end
 end
 
---- A newer service has the listeners; what belongs to this one alone ends.
+--- A newer service has the listeners, but those that the configuration no longer names; what is this one's alone ends.
 ---@param seconds number
 function Service:retire(seconds)
+  for _, listener in pairs(self.listeners) do listener:close() end
   if self.scripts then self.scripts:stop(seconds) end
   self.engine.jobs:stop(seconds)
 end
 
-function Service:close()
-  for _, listener in ipairs(self.listeners) do listener:close() end
-  if self.scripts then self.scripts:close() end
-  self.engine:close()
+--- Takes back what a newer service, which did not start after all, had taken over.
+function Service:resume()
+  for _, listener in ipairs(self.engine.config.listeners) do self:listen(listener) end
 end
 
 -- An engine of which nothing touches the disk: for `check`.

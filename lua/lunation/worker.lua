@@ -1,4 +1,4 @@
--- What a worker's C (src/host/worker.c) calls in each of its engines: start, then retire or drain.
+-- What a worker's C (src/host/worker.c) calls in each of its engines: start, then retire, resume or drain.
 
 local log = require "lunation.log"
 local service = require "lunation.service"
@@ -27,7 +27,8 @@ function worker.start(options)
   end
   if command.watch then require("lunation.watch").start(cfg) end
   local urls = {}
-  for _, listener in ipairs(running.listeners) do urls[#urls + 1] = listener.url end
+  for _, listener in pairs(running.listeners) do urls[#urls + 1] = listener.url end
+  table.sort(urls)
   log.info(options.generation == 0 and "serving" or "reloaded", {
     worker = options.slot, urls = table.concat(urls, " "), ms = math.floor((require("lunation.timer").now() - began) * 1000),
   })
@@ -37,6 +38,11 @@ end
 --- A newer engine has taken over: jobs, hooks and schedules of this one end; its requests go on.
 function worker.retire()
   running:retire(worker.drain_time)
+end
+
+--- A newer engine did not start: what it had taken over is this one's again.
+function worker.resume()
+  running:resume()
 end
 
 --- The process is about to end: no new requests, those under way finish, the store is closed.

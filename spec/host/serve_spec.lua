@@ -26,6 +26,7 @@ local function script(version)
       for i = 1, math.maxinteger do all[i] = ("x"):rep(10000) .. i end
     end, { public = true })
     cal.route("GET", "/oops", function() error "a secret of the script" end, { public = true })
+    cal.route("GET", "/stuck", function() while true do end end, { public = true })
     cal.route("GET", "/api/health", function() return { shadowed = true } end, { public = true })
   ]]):format(version, version)
 end
@@ -182,6 +183,51 @@ describe("lunation serve", function()
     support.write(server.dir .. "/script.lua", script(6))
     server.child:kill "HUP"
     support.eventually(function() return get(server, "/version").version == 6 end)
+  end)
+
+  it("keeps every listener when the new state cannot have one of them", function()
+    local dir, port = support.tmpdir(), process.free_port()
+    local made = process.run { args = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+      "-keyout", dir .. "/key.pem", "-out", dir .. "/cert.pem", "-days", "2", "-subj", "/CN=127.0.0.1" }, stderr = "ignore" }
+    assert.are.equal(0, made.code)
+    local first = process.free_port()
+    local listeners = ('listen "http://127.0.0.1:%d"\nlisten("https://127.0.0.1:%d", { cert = "%%s", key = "key.pem" })\n'):format(first, port)
+    local config = support.write(dir .. "/c.lua", listeners:format "cert.pem")
+    local child = assert(process.spawn {
+      args = { require("lunation.host").executable, "serve", "-c", config }, env = { LUNATION_DATA = dir }, stderr = dir .. "/serve.log",
+    })
+    server = { child = child, log = dir .. "/serve.log", url = "http://127.0.0.1:" .. first, stop = function() child:kill "TERM" return child:wait(10) end }
+    local function both()
+      local plain = http.get(server.url .. "/api/health", { retries = 0 })
+      local tls = http.get(("https://127.0.0.1:%d/api/health"):format(port), { insecure = true, retries = 0 })
+      return plain and plain.status == 200 and tls and tls.status == 200
+    end
+    support.eventually(both)
+    support.write(config, listeners:format "missing.pem")
+    child:kill "HUP"
+    logged(server, "the reload failed.*missing.pem")
+    assert.is_true(both())
+    support.write(config, listeners:format "cert.pem")
+    child:kill "HUP"
+    logged(server, "reloaded")
+    assert.is_true(both())
+    -- a listener that the configuration no longer names is closed
+    support.write(config, listeners:format("cert.pem"):match "^[^\n]+\n")
+    child:kill "HUP"
+    support.eventually(function() return not http.get(("https://127.0.0.1:%d/"):format(port), { insecure = true, retries = 0 }) end)
+    assert.are.equal(200, assert(http.get(server.url .. "/api/health")).status)
+    assert.are.same({ code = 0 }, server.stop())
+  end)
+
+  it("replaces a worker that a script holds for ever", function()
+    server = serve { config = 'limits { stuck_time = "3s" }' }
+    local held = task.spawn(function() return http.get(server.url .. "/stuck", { retries = 0 }) end)
+    logged(server, "worker 1 has not moved for 3 s")
+    held:wait()
+    support.eventually(function()
+      local response = http.get(server.url .. "/version", { retries = 0 })
+      return response and response.status == 200
+    end)
   end)
 
   it("reloads by itself under --watch", function()

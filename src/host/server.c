@@ -138,6 +138,11 @@ void server_conn_gone(struct conn *c)
 	struct listener *l = c->listener;
 	server.nconns--;
 	l->nconns--;
+	if (l->nconns == 0 && l->closing && l->engine) {
+		engine *e = l->engine;
+		l->engine = NULL;
+		engine_release(e);
+	}
 	peer_leave(c->peer);
 	c->peer = NULL;
 	if (!server.draining)
@@ -403,9 +408,15 @@ static void let_go(lua_State *L, struct listener_box *box, bool drop)
 	listener_release(l);
 }
 
+/* The engine answers what its connections still ask, so it stays until the last of them has gone. */
 static int listener_close(lua_State *L)
 {
-	let_go(L, check(L), false);
+	struct listener_box *box = check(L);
+	struct listener *l = box->l;
+	if (l && l->engine == box->engine)
+		listener_stop(l);
+	if (!l || l->engine != box->engine || l->nconns == 0)
+		let_go(L, box, false);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct slot {
 	bool was_ready;
 	int64_t started, restart_at; /* ms */
 	int64_t backoff;
+	int64_t heard; /* ms, its last report */
 };
 
 struct supervisor {
@@ -51,6 +52,7 @@ struct supervisor {
 	struct slot *slots;
 	size_t worker_count;
 	int64_t drain_ms;
+	int64_t stuck_ms; /* silence after which a worker is replaced; 0: never */
 	bool log_json;
 	unsigned char secret[WORKER_SECRET];
 	int signals; /* signalfd */
@@ -144,9 +146,11 @@ static bool read_plan(struct supervisor *s, lua_State *L)
 	s->worker_count = (size_t)lua_tointeger(L, -1);
 	lua_getfield(L, -2, "drain_time");
 	s->drain_ms = (int64_t)(lua_tonumber(L, -1) * 1000);
-	lua_getfield(L, -3, "log_json");
+	lua_getfield(L, -3, "stuck_time");
+	s->stuck_ms = (int64_t)(lua_tonumber(L, -1) * 1000);
+	lua_getfield(L, -4, "log_json");
 	s->log_json = lua_toboolean(L, -1);
-	lua_pop(L, 3);
+	lua_pop(L, 4);
 	lua_getfield(L, -1, "listeners");
 	s->listener_count = lua_rawlen(L, -1);
 	if (s->worker_count < 1 || s->worker_count > WORKERS_MAX || s->listener_count > LISTENERS_MAX) {
@@ -296,7 +300,7 @@ static void start_worker(struct supervisor *s, size_t index)
 	pid_t pid;
 
 	slot->restart_at = 0;
-	slot->started = now_ms();
+	slot->started = slot->heard = now_ms();
 	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
 		note(s, "error", "worker %zu cannot be started: %s", index + 1, strerror(errno));
 		slot->restart_at = slot->started + BACKOFF_MAX_MS;
@@ -373,7 +377,10 @@ static void worker_reports(struct supervisor *s, size_t index)
 	char what[16];
 	ssize_t n = read(slot->report, what, sizeof(what));
 
+	slot->heard = now_ms();
 	for (ssize_t i = 0; i < n; i++) {
+		if (what[i] == 'H')
+			continue;
 		if (what[i] == 'R')
 			slot->was_ready = true;
 		if (s->reloading > 0 && --s->reloading == 0)
@@ -404,14 +411,35 @@ static void take_signals(struct supervisor *s)
 	}
 }
 
+/* A worker whose loop does not turn, in a script that never waits, holds its connections for ever: it is replaced. */
+static bool is_stuck(const struct supervisor *s, const struct slot *slot)
+{
+	return s->stuck_ms > 0 && slot->pid > 0 && slot->was_ready && now_ms() - slot->heard > s->stuck_ms;
+}
+
+static void kill_stuck(struct supervisor *s)
+{
+	for (size_t w = 0; w < s->worker_count; w++) {
+		if (!is_stuck(s, &s->slots[w]))
+			continue;
+		note(s, "error", "worker %zu has not moved for %lld s and is ended", w + 1,
+		     (long long)s->stuck_ms / 1000);
+		s->slots[w].heard = now_ms();
+		kill(s->slots[w].pid, SIGKILL);
+	}
+}
+
 /* Milliseconds until something is due by the clock, -1: nothing is. */
 static int next_due(const struct supervisor *s)
 {
 	int64_t due = s->stopping ? s->kill_at : INT64_MAX, left;
 
 	for (size_t w = 0; w < s->worker_count; w++) {
-		if (s->slots[w].restart_at != 0 && s->slots[w].restart_at < due)
-			due = s->slots[w].restart_at;
+		const struct slot *slot = &s->slots[w];
+		if (slot->restart_at != 0 && slot->restart_at < due)
+			due = slot->restart_at;
+		if (s->stuck_ms > 0 && slot->pid > 0 && slot->heard + s->stuck_ms + 1 < due)
+			due = slot->heard + s->stuck_ms + 1;
 	}
 	if (due == INT64_MAX)
 		return -1;
@@ -440,6 +468,7 @@ static int supervise(struct supervisor *s)
 			if (polled[w + 1].revents & POLLIN)
 				worker_reports(s, w);
 		}
+		kill_stuck(s);
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			worker_ended(s, pid, status, &result);
 		for (size_t w = 0; w < s->worker_count; w++) {

@@ -8,21 +8,25 @@
 #include "host/state.h"
 #include "modules.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* What an engine may take to end after its own deadline (lunation.worker.drain_time) before it is ended. */
-enum { GRACE_MS = 2000 };
+enum { GRACE_MS = 2000, PULSE_MS = 1000 };
 
 struct worker {
 	const struct worker_options *options;
 	uv_loop_t loop;
 	uv_signal_t term, hup, interrupt;
 	uv_timer_t deadline; /* of the drain */
+	uv_timer_t pulse;    /* tells the supervisor that the loop turns */
 	engine *current, *loading;
+	engine *failed;       /* a new one that did not start, until the old one has taken its listeners back */
 	bool stopping, again; /* again: HUP while loading */
 	unsigned generation;
 };
@@ -36,6 +40,15 @@ struct leaving {
 static struct worker *self; /* one per process: lunation.worker.core has no other way to it */
 
 static void begin_reload(struct worker *w);
+
+/* HUP while one was under way */
+static void reload_again(struct worker *w)
+{
+	if (w->again && !w->stopping) {
+		w->again = false;
+		begin_reload(w);
+	}
+}
 
 static void report(struct worker *w, char what)
 {
@@ -136,11 +149,35 @@ static void retire(struct worker *w, engine *e)
 	call(e, "retire", 0, retired, old);
 }
 
-/* From the loop, never from inside the engine's own task. */
-static void close_failed(uv_handle_t *handle)
+/* Closes an engine from the loop, never from inside its own task. */
+static void closed_later(uv_handle_t *handle)
 {
 	engine_close(handle->data);
 	free(handle);
+}
+
+static void close_later(struct worker *w, engine *e)
+{
+	uv_idle_t *handle = malloc(sizeof(*handle));
+
+	if (handle == NULL)
+		abort();
+	uv_idle_init(&w->loop, handle);
+	handle->data = e;
+	uv_close((uv_handle_t *)handle, closed_later);
+}
+
+/* The old engine has its listeners back: what has failed to replace it can go. */
+static void resumed(void *ud, lua_State *L, bool ok, int nresults)
+{
+	struct worker *w = ud;
+
+	(void)nresults;
+	if (!ok && !loop_stopped(&w->loop, NULL))
+		print_failure(L, "the old state could not take up all of its work again");
+	close_later(w, w->failed);
+	w->failed = NULL;
+	reload_again(w);
 }
 
 static void started(void *ud, lua_State *L, bool ok, int nresults)
@@ -155,22 +192,18 @@ static void started(void *ud, lua_State *L, bool ok, int nresults)
 		report(w, 'R');
 		if (old != NULL)
 			retire(w, old);
+		reload_again(w);
 	} else {
-		uv_idle_t *later = malloc(sizeof(*later));
 		if (!ok && !loop_stopped(&w->loop, NULL))
 			print_failure(L, old != NULL ? "the reload failed, the old state goes on" : "the start failed");
 		report(w, 'F');
-		if (later == NULL)
-			abort();
-		uv_idle_init(&w->loop, later);
-		later->data = e;
-		uv_close((uv_handle_t *)later, close_failed);
-		if (old == NULL)
+		if (old != NULL) {
+			w->failed = e;
+			call(old, "resume", 0, resumed, w);
+		} else {
+			close_later(w, e);
 			loop_stop(&w->loop, EXIT_FAILURE);
-	}
-	if (w->again && w->current != NULL && !w->stopping) {
-		w->again = false;
-		begin_reload(w);
+		}
 	}
 }
 
@@ -179,7 +212,7 @@ static void begin_reload(struct worker *w)
 	const struct worker_options *o = w->options;
 	lua_State *L;
 
-	if (w->loading != NULL) {
+	if (w->loading != NULL || w->failed != NULL) {
 		w->again = true;
 		return;
 	}
@@ -247,6 +280,11 @@ static void term(uv_signal_t *handle, int number)
 	call(w->current, "drain", 0, drained, w);
 }
 
+static void pulse(uv_timer_t *timer)
+{
+	report(timer->data, 'H');
+}
+
 static void ignore(uv_signal_t *handle, int number)
 {
 	(void)handle;
@@ -265,7 +303,10 @@ int worker_main(const struct worker_options *options)
 	uv_signal_init(&w.loop, &w.hup);
 	uv_signal_init(&w.loop, &w.interrupt);
 	uv_timer_init(&w.loop, &w.deadline);
-	w.term.data = w.hup.data = &w;
+	uv_timer_init(&w.loop, &w.pulse);
+	w.term.data = w.hup.data = w.pulse.data = &w;
+	uv_timer_start(&w.pulse, pulse, PULSE_MS, PULSE_MS);
+	uv_unref((uv_handle_t *)&w.pulse);
 	uv_signal_start(&w.term, term, SIGTERM);
 	uv_signal_start(&w.hup, hup, SIGHUP);
 	/* Ctrl-C reaches the whole group: the supervisor answers it with TERM */
@@ -275,12 +316,15 @@ int worker_main(const struct worker_options *options)
 	loop_stopped(&w.loop, &status);
 	if (w.loading != NULL)
 		engine_close(w.loading);
+	if (w.failed != NULL)
+		engine_close(w.failed);
 	if (w.current != NULL)
 		engine_close(w.current);
 	uv_close((uv_handle_t *)&w.term, NULL);
 	uv_close((uv_handle_t *)&w.hup, NULL);
 	uv_close((uv_handle_t *)&w.interrupt, NULL);
 	uv_close((uv_handle_t *)&w.deadline, NULL);
+	uv_close((uv_handle_t *)&w.pulse, NULL);
 	loop_close(&w.loop);
 	return status;
 }
@@ -295,10 +339,31 @@ static int core_reload(lua_State *L)
 	return 0;
 }
 
+/* dup(fd) --> fd: the server closes what it is given; an inherited socket is kept for a later reload */
+static int core_dup(lua_State *L)
+{
+	int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return luaL_error(L, "no descriptor is left");
+	lua_pushinteger(L, fd);
+	return 1;
+}
+
+/* shut(fd): an inherited socket that nothing serves any more refuses connections. The supervisor holds it too, so that
+ * closing it here would let them wait for ever; it stays bound, and listen(2) opens it again. */
+static int core_shut(lua_State *L)
+{
+	shutdown((int)luaL_checkinteger(L, 1), SHUT_RDWR);
+	return 0;
+}
+
 int luaopen_lunation_worker_core(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "reload", core_reload },
+		{ "dup", core_dup },
+		{ "shut", core_shut },
 		{ NULL, NULL },
 	};
 	luaL_newlib(L, functions);

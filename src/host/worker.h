@@ -17,7 +17,7 @@ struct worker_options {
 	size_t socket_count;
 	const unsigned char *secret; /* WORKER_SECRET bytes that all workers share (TLS session tickets) */
 	int slot;                    /* 1, 2, … */
-	int report;                  /* a pipe to the supervisor: 'R' is ready, 'F' a reload that failed */
+	int report; /* a pipe to the supervisor: 'R' is ready, 'F' a load that failed, 'H' every second */
 };
 
 enum { WORKER_SECRET = 80 };

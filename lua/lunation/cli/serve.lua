@@ -15,7 +15,7 @@ local serve = {
   },
 }
 
----@type {workers: integer, listeners: string[], drain_time: number, log_json: boolean}? for the supervisor
+---@type {workers: integer, listeners: string[], drain_time: number, stuck_time: number, log_json: boolean}? for the supervisor
 serve.plan = nil
 ---@type table? the configuration, for the worker
 serve.config = nil
@@ -28,7 +28,8 @@ function serve.run(_, options, context)
   for i, listener in ipairs(cfg.listeners) do urls[i] = listener.url end
   serve.config, serve.watch = cfg, options.watch or false
   serve.plan = {
-    workers = cfg.workers, listeners = urls, drain_time = cfg.limits.drain_time, log_json = cfg.log.json or false,
+    workers = cfg.workers, listeners = urls, drain_time = cfg.limits.drain_time, stuck_time = cfg.limits.stuck_time,
+    log_json = cfg.log.json or false,
   }
   return 0
 end
