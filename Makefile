@@ -83,6 +83,17 @@ bench-http: deps-bench-http all build/pace
 build/pace: bench/pace.c
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $<
 
+# Fuzzes the parsers of what strangers send, each for FUZZ_SECONDS, under ASan and UBSan.
+FUZZ_SECONDS ?= 60
+FUZZ_http1   := src/host/http1.c
+FUZZ         := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
+fuzz: deps-fuzz $(FUZZ:%=build/fuzz/%)
+	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
+	  build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
+build/fuzz/%: fuzz/%.c $(HDR)
+	@mkdir -p $(@D)
+	clang-14 -std=c11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(FUZZ_$*)
+
 # Installs what is missing, and asks for nothing when all is there.
 deps:
 	@tools/packages $(DEPS_BUILD)
@@ -133,4 +144,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz bench-http clients bench-events windows-zones install clean
+.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz fuzz bench-http clients bench-events windows-zones install clean

@@ -15,6 +15,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.ical.tree", luaopen_lunation_ical_tree },
 	{ "lunation.json", luaopen_lunation_json },
 	{ "lunation.process.core", luaopen_lunation_process_core },
+	{ "lunation.ratelimit.core", luaopen_lunation_ratelimit_core },
 	{ "lunation.rrule", luaopen_lunation_rrule },
 	{ "lunation.sqlite", luaopen_lunation_sqlite },
 	{ "lunation.task.core", luaopen_lunation_task_core },

@@ -115,6 +115,7 @@ Router.__index = Router
 
 ---@class lunation.RouterOptions
 ---@field requests_per_minute integer? for each token, else each address; 0 or nil is off
+---@field limit_name string? routers of one name count requests together, over all workers
 ---@field log fun(message: string, fields: table)? where raised errors go; default `lunation.log`
 
 --- An empty router.
@@ -126,7 +127,7 @@ function router.new(options)
   return setmetatable({
     mounts = {},
     exact = {},
-    limit = per_minute > 0 and ratelimit.new(per_minute) or nil,
+    limit = per_minute > 0 and ratelimit.new(per_minute, { name = options.limit_name }) or nil,
     log = options.log,
   }, Router)
 end

@@ -24,7 +24,7 @@ Service.__index = Service
 -- Every route of every dialect, and what scripts added. A script's mount never covers a dialect's.
 local function routes_of(engine, scripts)
   local limits = engine.config.limits
-  local routes = router.new { requests_per_minute = limits.requests_per_minute }
+  local routes = router.new { requests_per_minute = limits.requests_per_minute, limit_name = "requests" }
   for _, name in ipairs(service.dialects) do
     local dialect = require("lunation.api." .. name).routes(engine)
     routes:mount(dialect.mount, dialect.routes, {

@@ -422,6 +422,40 @@ describe("the HTTP server", function()
     for _, peer in ipairs(peers) do peer:close() end
   end)
 
+  it("does not spin and answers again when descriptors have run out and come back", function()
+    local dir = support.tmpdir()
+    local port = process.free_port()
+    support.write(dir .. "/few.lua", ([[
+      assert(require("lunation.server").listen("http://127.0.0.1:%d", {}, function(req)
+        if req.path == "/cpu" then return { status = 200, body = tostring(os.clock()) } end
+        return { status = 200, body = "in" }
+      end))
+    ]]):format(port))
+    local child = assert(process.spawn {
+      args = { "sh", "-c", 'ulimit -n 40; exec "$0" run "$1"', require("lunation.host").executable, dir .. "/few.lua" },
+    })
+    support.wait_port(port, child)
+    local url = "http://127.0.0.1:" .. port
+    local peers, kept = {}, 0
+    -- more than it has descriptors for; each has begun a request, so none is idle
+    for i = 1, 60 do
+      peers[i] = raw.connect(url)
+      peers[i]:send("GET / HTTP/1.1\r\n")
+    end
+    for _, peer in ipairs(peers) do
+      if peer:send("Host: a\r\n\r\n") then
+        local response = peer:response()
+        if response and response.status == 200 then kept = kept + 1 end
+      end
+    end
+    assert.is_true(kept >= 10 and kept < 60, kept .. " were served")
+    for _, peer in ipairs(peers) do peer:close() end
+    local answer = support.eventually(function() return raw.exchange(url, raw.get("/cpu")) end)
+    assert.is_true(tonumber(answer.body) < 2)
+    child:kill("TERM")
+    child:wait(10)
+  end)
+
   it("closes a connection after as many requests as it is told", function()
     local listener = listen(function() return text("in") end, { limits = { requests = 2 } })
     local peer = raw.connect(listener.url)

@@ -3,6 +3,7 @@ local process = require "lunation.process"
 local raw = require "spec.support.raw"
 local server = require "lunation.server"
 local support = require "spec.support"
+local task = require "lunation.task"
 
 describe("TLS", function()
   local cert, key, listener, url
@@ -126,5 +127,44 @@ describe("TLS", function()
       assert.is_true(result.stdout == ("0123456789abcdef"):rep(60000), version)
     end
     echo:close()
+  end)
+
+  it("takes a new certificate on HUP, without a dropped request", function()
+    local dir, port = support.tmpdir(), process.free_port()
+    local at = "https://127.0.0.1:" .. port
+    local function install(name)
+      local new_cert, new_key = certificate.make(name)
+      process.run { args = { "cp", new_cert, dir .. "/cert.pem" } }
+      process.run { args = { "cp", new_key, dir .. "/key.pem" } }
+    end
+    local function subject()
+      local seen = process.run { args = { "openssl", "s_client", "-connect", "127.0.0.1:" .. port }, stdin = "", stderr = "ignore" }
+      return seen.stdout:match("subject=CN = (%w+)")
+    end
+    install("first")
+    local config = support.write(dir .. "/lunation.conf.lua", ('listen("%s", { cert = "cert.pem", key = "key.pem" })\nworkers(2)'):format(at))
+    local child = assert(process.spawn {
+      args = { require("lunation.host").executable, "serve", "-c", config }, env = { LUNATION_DATA = dir }, cwd = dir,
+      stdout = dir .. "/log", stderr = dir .. "/log",
+    })
+    support.wait_port(port, child)
+    assert.are.equal("first", subject())
+    local ended, failed, answered = false, 0, 0
+    local load = task.spawn(function()
+      while not ended do
+        local result = process.run { args = { "curl", "-sk", "--max-time", "10", "-Z", at .. "/api/health", at .. "/api/health" }, stderr = "ignore" }
+        if result.code == 0 then answered = answered + 1 else failed = failed + 1 end
+      end
+    end)
+    install("second")
+    child:kill("HUP")
+    support.eventually(function() return subject() == "second" end, 20)
+    local before = answered
+    support.eventually(function() return answered > before + 2 end)
+    ended = true
+    load:wait()
+    assert.are.equal(0, failed)
+    child:kill("TERM")
+    assert.are.equal(0, child:wait(20).code)
   end)
 end)

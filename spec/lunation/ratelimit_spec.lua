@@ -1,9 +1,11 @@
+local http = require "lunation.http"
 local ratelimit = require "lunation.ratelimit"
+local support = require "spec.support"
 
 describe("a rate limit", function()
   it("lets a minute's worth through at once and then as many as come back", function()
     local now = 100.0
-    local limit = ratelimit.new(60, function() return now end)
+    local limit = ratelimit.new(60, { clock = function() return now end })
     for _ = 1, 60 do assert.is_true(limit:take("a")) end
     assert.are.same({ false, 1, n = 2 }, table.pack(limit:take("a")))
     assert.is_true(limit:take("b"))
@@ -19,7 +21,7 @@ describe("a rate limit", function()
 
   it("says how long to wait, in whole seconds", function()
     local now = 0.0
-    local limit = ratelimit.new(2, function() return now end)
+    local limit = ratelimit.new(2, { clock = function() return now end })
     assert.is_true(limit:take("a"))
     assert.is_true(limit:take("a"))
     assert.are.same({ false, 30, n = 2 }, table.pack(limit:take("a")))
@@ -30,15 +32,49 @@ describe("a rate limit", function()
     assert.is_true(limit:take("a"))
   end)
 
-  it("stays bounded however many keys come", function()
-    local now = 0.0
-    local limit = ratelimit.new(1, function() return now end)
-    for i = 1, 30000 do
-      now = now + 0.001
-      limit:take("key " .. i)
+  it("counts together what has one name, and apart what has none", function()
+    local function new(name) return ratelimit.new(1, { name = name, clock = function() return 50.0 end }) end
+    assert.is_true(new("spec together"):take("a"))
+    assert.is_false(new("spec together"):take("a"))
+    assert.is_true(new("spec other"):take("a"))
+    assert.is_true(new():take("a"))
+    assert.is_true(new():take("a"))
+  end)
+
+  it("takes any number of keys", function()
+    local now = 10.0
+    local limit = ratelimit.new(1, { clock = function() return now end })
+    local allowed = 0
+    for i = 1, 50000 do
+      now = now + 0.0001
+      if limit:take("key " .. i) then allowed = allowed + 1 end
     end
-    local n = 0
-    for _ in pairs(limit.level) do n = n + 1 end
-    assert.is_true(n <= 10001)
+    assert.are.equal(50000, allowed)
+    assert.is_true(limit:take("still"))
+    assert.is_false(limit:take("still"))
+  end)
+
+  it("holds over all workers, and over a reload", function()
+    local server = support.serve { config = 'workers(2) limits { requests_per_minute = 20 }' }
+    local statuses = { [200] = 0, [429] = 0 }
+    local function ask(n)
+      for _ = 1, n do
+        local client = http.client { headers = { ["connection"] = "close" } }
+        local response = assert(client:get(server.url .. "/api/health"))
+        statuses[response.status] = statuses[response.status] + 1
+        client:close()
+      end
+    end
+    ask(30)
+    -- the wait for its first answer has taken one or two
+    assert.is_true(statuses[200] >= 17 and statuses[200] <= 20, statuses[200] .. " let through")
+    server.child:kill("HUP")
+    support.eventually(function()
+      local _, n = support.read(server.log):gsub("reloaded", "")
+      return n >= 2
+    end)
+    ask(5)
+    server.stop()
+    assert.is_true(statuses[200] <= 22 and statuses[429] >= 13)
   end)
 end)

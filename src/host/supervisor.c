@@ -5,6 +5,7 @@
  */
 #include "host/supervisor.h"
 
+#include "host/ratelimit.h"
 #include "host/state.h"
 #include "host/worker.h"
 
@@ -498,6 +499,7 @@ int supervisor_main(int argc, char **argv)
 	if (!make_plan(&s, &status))
 		return status;
 	s.slots = calloc(s.worker_count, sizeof(*s.slots));
+	ratelimit_share();
 	if (s.slots == NULL || getrandom(s.secret, sizeof(s.secret), 0) != (ssize_t)sizeof(s.secret))
 		return EXIT_FAILURE;
 	for (size_t w = 0; w < s.worker_count; w++)
