@@ -125,6 +125,20 @@ describe("lunation run", function()
     assert.are.equal(1, run("run", "/nonexistent.lua").code)
   end)
 
+  it("ends at once when the script fails, with its children and timers", function()
+    local result = script [[
+      local process = require "lunation.process"
+      print(process.spawn({ args = { "sleep", "63" } }).pid)
+      require("lunation.timer").every(1, function() end)
+      require("lunation.task").spawn(function() require("lunation.timer").sleep(60) end)
+      error "over"
+    ]]
+    assert.are.equal(1, result.code)
+    assert.matches("over", result.stderr)
+    local pid = math.tointeger(tonumber(result.stdout))
+    support.eventually(function() return not require("lunation.process").kill(pid, 0) end)
+  end)
+
   it("ends when it waits for what cannot happen", function()
     local result = script "require('lunation.task.core').park({})"
     assert.are.equal(1, result.code)

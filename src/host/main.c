@@ -24,6 +24,9 @@ static void command_done(void *ud, lua_State *L, bool ok, int nresults)
 		return;
 	if (ok) {
 		c->status = nresults > 0 ? (int)lua_tointeger(L, -nresults) : EXIT_SUCCESS;
+		/* timers and children of a program that failed have nothing left to do */
+		if (nresults > 1 && lua_toboolean(L, -nresults + 1))
+			loop_stop(c->loop, c->status);
 		return;
 	}
 	if (lua_type(L, -1) == LUA_TSTRING)

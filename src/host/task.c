@@ -31,7 +31,7 @@ struct task {
 	void *ud;
 	int nargs; /* values on L for the next resume */
 	bool doomed;
-	bool severed; /* cut off in the middle: its thread is not used again */
+	bool severed;     /* cut off in the middle: its thread is not used again */
 	unsigned barrier; /* resumes under a C function that cannot be left */
 	/* the user's coroutines that the present wait passes through, innermost first */
 	lua_State *chain[CHAIN_MAX];
@@ -206,8 +206,8 @@ static void task_recycle(task *t)
 {
 	engine *e = t->engine;
 
-	/* A thread that was cut off inside xpcall keeps a stale message handler (lua_resetthread of 5.4.4 forgets it), and
-	 * the next error in it would become "error in error handling". */
+	/* A thread that was cut off inside xpcall keeps a stale message handler (lua_resetthread of 5.4.4 forgets it),
+	 * and the next error in it would become "error in error handling". */
 	if (!t->severed && e->idle_count < IDLE_MAX && !e->retired && lua_gettop(t->L) < STACK_KEPT) {
 		lua_settop(t->L, 0);
 		t->next = e->idle;

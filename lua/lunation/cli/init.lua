@@ -153,7 +153,7 @@ local function dispatch(name, command, words)
   if err then
     if err.code == "usage" then return misused(name, err.message) end
     say(name, tostring(err))
-    return 1
+    return 1, true
   end
   return status or 0
 end
@@ -161,6 +161,7 @@ end
 --- Runs a command line.
 ---@param argv string[] `argv[0]` is the program, `argv[1]` the sub-command
 ---@return integer status 0 done, 1 failed, 2 wrong usage
+---@return boolean? over it failed: whatever still runs is ended
 function cli.main(argv)
   local name = argv[1]
   if name == "-h" or name == "--help" then name = "help" end
