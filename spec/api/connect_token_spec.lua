@@ -230,6 +230,34 @@ describe("connect: tokens", function()
     end)
   end)
 
+  it("are the same to every worker", function()
+    local several = connect.serve { args = { "--workers", "2" } }
+    -- A connection for each request, so that the kernel spreads them.
+    local function call(token, method, path, options)
+      options = options or {}
+      options.headers = options.headers or {}
+      options.headers.connection = "close"
+      return connect.call(several, token, method, path, options)
+    end
+    local code = pages.authorize(several, "u", nil)
+    local function exchanged(fields)
+      return call(nil, "POST", "/oauth/token", { body = connect.query(fields), headers = {
+        authorization = basic(), ["content-type"] = "application/x-www-form-urlencoded",
+      } })
+    end
+    local answer = exchanged { grant_type = "authorization_code", code = code }
+    assert.equal(200, answer.status)
+    local refreshed
+    for _ = 1, 6 do
+      refreshed = exchanged { grant_type = "refresh_token", refresh_token = (refreshed or answer).json.refresh_token }
+      assert.equal(200, refreshed.status)
+      for _ = 1, 4 do assert.equal(200, call(refreshed.json.access_token, "GET", "/calendars").status) end
+    end
+    call(nil, "POST", "/oauth/revoke", { body = { token = refreshed.json.refresh_token } })
+    for _ = 1, 8 do assert.equal(401, call(refreshed.json.access_token, "GET", "/calendars").status) end
+    several.stop()
+  end)
+
   describe("a bearer token", function()
     it("is asked for everywhere", function()
       for _, route in ipairs { "GET /events", "GET /calendars", "POST /event", "PUT /event", "DELETE /event", "GET /oauth/connection-status",

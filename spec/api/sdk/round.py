@@ -62,8 +62,7 @@ async def connect(client, call, user):
 
 async def reading(call):
     calendars = await call("calendars.list")
-    names = sorted(calendar.title for calendar in calendars)
-    check("calendars", names, ["Home", "Work"])
+    check("calendars", {"Home", "Work"} <= {calendar.title for calendar in calendars})
     check("provider of the calendars", {calendar.provider for calendar in calendars}, {"caldav"})
     work = next(calendar for calendar in calendars if calendar.title == "Work")
     status = await call("auth.get_connection_status")
@@ -181,7 +180,7 @@ async def failures(call, work):
 async def refreshing(client, call, tokens, kept):
     client.auth.set_credentials(TokenResponse("not.a.token", refresh_token=tokens.refresh_token))
     calendars = await call("calendars.list")
-    check("a refused token is refreshed and the call repeated", len(calendars), 2)
+    check("a refused token is refreshed and the call repeated", len(calendars) >= 2)
     check("the application is told of the new tokens", len(kept), 1)
     check("the refresh token was rotated", kept[0].refresh_token != tokens.refresh_token)
 
