@@ -34,16 +34,19 @@ local timer = require "lunation.timer"
 ---@field limit integer
 ---@field after string? the position that the page before ended at
 ---@field rendering lunation.Rendering
----@field prefix string? what stands before the array in `text`
+---@field prefix string? what stands before the array in the page's body
 
 ---@class lunation.Page
 ---@field count integer
 ---@field next string? position of the next page
----@field text fun(self: lunation.Page, suffix: string?): string prefix, the JSON array and a suffix as one string; once
+---@field body lunation.Text prefix and JSON array
 local Page = {}
 Page.__index = Page
 
-function Page:text(suffix) return self.buffer:text(suffix) end
+---What the page is, with a suffix, as the body of a response; to be asked for once.
+---@param suffix string
+---@return lunation.Text
+function Page:ended(suffix) return agenda.append(self.body, suffix) end
 
 ---@class lunation.Query
 ---@field engine table
@@ -246,8 +249,8 @@ function Query:page(request)
   for _ = 1, ROUNDS do
     local good, err = refresh(self, request.calendars, keys)
     if not good then return nil, err end
-    local buffer, count, next_position = self.agenda:page(wanted)
-    if buffer then return setmetatable({ buffer = buffer, count = count, next = next_position }, Page) end
+    local body, count, next_position = self.agenda:page(wanted)
+    if body then return setmetatable({ body = body, count = count, next = next_position }, Page) end
     local missing = count
     if missing.code then return nil, errors.new("invalid_request", missing.message, { field = "after" }) end
     for _, item in ipairs(missing) do

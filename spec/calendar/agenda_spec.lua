@@ -196,7 +196,7 @@ end
 local function page(a, asked)
   while true do
     local found, missing, following = a:page(asked)
-    if found then return json.decode(found:text()), following end
+    if found then return json.decode(tostring(found)), following end
     assert.is_nil(missing.code)
     for _, item in ipairs(missing) do
       a:render(item.calendar, item.event, item.revision, item.original, asked.kind,
@@ -402,7 +402,7 @@ describe("lunation.agenda", function()
       repeat
         local found, count, following = a:page(asked)
         if found then
-          pages[#pages + 1] = found:text()
+          pages[#pages + 1] = tostring(found)
           asked.after = following
         else
           for _, item in ipairs(count) do

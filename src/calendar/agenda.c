@@ -359,7 +359,6 @@ static int agenda_drop(lua_State *L)
 struct page_box {
 	struct page page;
 	struct calendar **calendars;
-	struct splice out;
 	char *after_id;
 };
 
@@ -369,7 +368,6 @@ static int page_gc(lua_State *L)
 
 	free(box->page.at);
 	free(box->calendars);
-	free(box->out.at);
 	free(box->after_id);
 	memset(box, 0, sizeof(*box));
 	return 0;
@@ -527,20 +525,31 @@ static void push_missing(lua_State *L, const struct page_box *box)
 	lua_pop(L, 1);
 }
 
-/* The page stays a buffer of C until it is asked for as one string, with what goes before and behind it: a string of
- * Lua for each step would be the greater part of what a request costs. */
+/* How long a page will be at most, so that its text is allocated once. */
+static size_t page_size(const struct page_box *box, size_t count, size_t around)
+{
+	enum { SLOT_MAX = 64 };
+	size_t size = around + 2 + count;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct rendering *r = box->page.at[i].rendering;
+
+		size += r->len + r->nslots * (SLOT_MAX + strlen(box->page.at[i].entry.event->id));
+	}
+	return size;
+}
+
 static int agenda_page(lua_State *L)
 {
 	struct agenda *a = check_agenda(L);
 	struct page_request q;
 	struct page_box *box = collect(L, a, true, &q);
+	struct splice out = { 0 };
 	const char *prefix;
 	size_t count, len;
-	int at;
 
 	if (box == NULL)
 		return 2;
-	at = lua_gettop(L);
 	for (size_t i = 0; i < box->page.count; i++)
 		if (box->page.at[i].rendering == NULL) {
 			lua_pushnil(L);
@@ -550,36 +559,39 @@ static int agenda_page(lua_State *L)
 	count = box->page.count < q.limit ? box->page.count : q.limit;
 	lua_getfield(L, 2, "prefix");
 	prefix = luaL_optlstring(L, -1, "", &len);
-	splice_text(&box->out, prefix, len);
-	splice_text(&box->out, "[", 1);
+	out.to = text_new(L);
+	out.to->room = page_size(box, count, len + 1024);
+	out.to->at = malloc(out.to->room);
+	if (out.to->at == NULL)
+		return luaL_error(L, "not enough memory");
+	splice_text(&out, prefix, len);
+	splice_text(&out, "[", 1);
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
-			splice_text(&box->out, ",", 1);
-		splice_rendering(&box->out, box->page.at[i].rendering, &box->page.at[i].entry);
+			splice_text(&out, ",", 1);
+		splice_rendering(&out, box->page.at[i].rendering, &box->page.at[i].entry);
 	}
-	splice_text(&box->out, "]", 1);
-	if (box->out.failed)
+	splice_text(&out, "]", 1);
+	if (out.failed)
 		return luaL_error(L, "not enough memory");
-	lua_pushvalue(L, at);
 	lua_pushinteger(L, (lua_Integer)count);
 	push_next(L, box, &q);
 	trim(a);
 	return 3;
 }
 
-static int page_text(lua_State *L)
+/* agenda.append(text, more) --> text */
+static int l_append(lua_State *L)
 {
-	struct page_box *box = luaL_checkudata(L, 1, PAGE_TYPE);
+	struct splice out = { text_at(L, 1), false };
 	size_t len;
-	const char *suffix = luaL_optlstring(L, 2, "", &len);
+	const char *more = luaL_checklstring(L, 2, &len);
 
-	luaL_argcheck(L, box->out.at != NULL, 1, "its text was taken already");
-	splice_text(&box->out, suffix, len);
-	if (box->out.failed)
+	luaL_argcheck(L, out.to != NULL, 1, "a text expected");
+	splice_text(&out, more, len);
+	if (out.failed)
 		return luaL_error(L, "not enough memory");
-	lua_pushlstring(L, box->out.at, box->out.len);
-	free(box->out.at);
-	box->out = (struct splice){ 0 };
+	lua_settop(L, 1);
 	return 1;
 }
 
@@ -713,13 +725,9 @@ static const luaL_Reg methods[] = {
 	{ NULL, NULL },
 };
 
-static const luaL_Reg page_methods[] = {
-	{ "text", page_text },
-	{ NULL, NULL },
-};
-
 static const luaL_Reg functions[] = {
 	{ "new", l_new },
+	{ "append", l_append },
 	{ NULL, NULL },
 };
 
@@ -728,8 +736,6 @@ int luaopen_lunation_agenda(lua_State *L)
 	luaL_newmetatable(L, PAGE_TYPE);
 	lua_pushcfunction(L, page_gc);
 	lua_setfield(L, -2, "__gc");
-	luaL_newlib(L, page_methods);
-	lua_setfield(L, -2, "__index");
 	luaL_newmetatable(L, AGENDA_TYPE);
 	lua_pushcfunction(L, agenda_gc);
 	lua_setfield(L, -2, "__gc");

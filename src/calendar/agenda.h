@@ -5,6 +5,7 @@
 #define LUNATION_CALENDAR_AGENDA_H
 
 #include "calendar/rrule.h"
+#include "calendar/text.h"
 
 #include <lua.h>
 
@@ -196,8 +197,7 @@ void renderings_free(struct agenda *agenda, struct rendering **home);
 void renderings_trim(struct agenda *agenda);
 
 struct splice {
-	char *at;
-	size_t len, room;
+	struct text *to;
 	bool failed;
 };
 

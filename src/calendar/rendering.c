@@ -115,30 +115,23 @@ bool rendering_add(struct agenda *agenda, struct rendering **home, int64_t kind,
 
 /* --- the splice --- */
 
-static char *reserve(struct splice *out, size_t len)
+void splice_text(struct splice *out, const char *text, size_t len)
 {
-	if (out->room - out->len < len) {
-		size_t room = 2 * out->room > out->len + len ? 2 * out->room : out->len + len + 4096;
-		char *grown = realloc(out->at, room);
+	struct text *to = out->to;
+
+	if (to->room - to->len < len) {
+		size_t room = 2 * to->room > to->len + len ? 2 * to->room : to->len + len + 4096;
+		char *grown = realloc(to->at, room);
 
 		if (grown == NULL) {
 			out->failed = true;
-			return NULL;
+			return;
 		}
-		out->at = grown;
-		out->room = room;
+		to->at = grown;
+		to->room = room;
 	}
-	return out->at + out->len;
-}
-
-void splice_text(struct splice *out, const char *text, size_t len)
-{
-	char *to = reserve(out, len);
-
-	if (to == NULL)
-		return;
-	memcpy(to, text, len);
-	out->len += len;
+	memcpy(to->at + to->len, text, len);
+	to->len += len;
 }
 
 /* An instant as `"2025-03-09T06:30:00.000Z"`. */

@@ -200,7 +200,10 @@ void answer_read(lua_State *L, int index, struct answer *a)
 		a->body = lua_tolstring(L, -1, &a->body_len);
 	else if (type == LUA_TFUNCTION)
 		a->stream = true;
-	else if (type != LUA_TNIL)
+	else if (type == LUA_TUSERDATA && (a->text = text_at(L, -1)) != NULL) {
+		a->body = a->text->at;
+		a->body_len = a->text->len;
+	} else if (type != LUA_TNIL)
 		a->error = "a response's body is neither text nor a function";
 	lua_pushliteral(L, "headers");
 	type = lua_rawget(L, index);

@@ -415,6 +415,8 @@ static void on_done(void *ud, lua_State *L, bool ok, int nresults)
 	if (!a.stream || ex->head_only) {
 		a.stream = a.stream && ex->head_only;
 		send_answer(ex, &a);
+		if (a.text)
+			text_clear(a.text);
 		return;
 	}
 	uint64_t generation = ex->generation;

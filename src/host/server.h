@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <uv.h>
 
+#include "calendar/text.h"
 #include "host/http1.h"
 #include "host/task.h"
 
@@ -120,6 +121,7 @@ struct answer {
 	bool stream, close, has_type, has_vary, has_encoding, has_etag, has_date;
 	const char *body, *type;
 	size_t body_len, type_len;
+	struct text *text; /* the body's owner, where it is not Lua's: cleared when it is sent */
 	const char *error; /* why it cannot be sent */
 	size_t scratch_used;
 	struct answer_field fields[ANSWER_FIELDS];

@@ -50,15 +50,17 @@ function Agenda:loaded(calendar, seq) end
 ---@field masters boolean?
 ---@field after string? position
 ---@field kind integer of the renderings
----@field prefix string? stands before the array in the page's text
+---@field prefix string? stands before the array
 
----@class lunation.Agenda.Page
-local Page = {}
+---A text outside Lua's memory: `tostring` and `#` work on it, and a response may have one as its body, which is gone when it
+---is sent.
+---@class lunation.Text
 
----Prefix, JSON array and suffix as one string. To be called once.
----@param suffix string?
----@return string
-function Page:text(suffix) end
+---Puts more behind a text.
+---@param text lunation.Text
+---@param more string
+---@return lunation.Text text
+function agenda.append(text, more) end
 
 ---@class lunation.Agenda.Missing
 ---@field calendar integer
@@ -69,7 +71,7 @@ function Page:text(suffix) end
 
 ---A page, or what has to be rendered first. A position that is none gives nil and an error with a code.
 ---@param request lunation.Agenda.Request
----@return lunation.Agenda.Page? page
+---@return lunation.Text? page prefix and JSON array
 ---@return integer|lunation.Agenda.Missing[]|{ code: string, message: string } count
 ---@return string? next
 function Agenda:page(request) end

@@ -9,14 +9,16 @@ local shape = require "lunation.api.connect.shape"
 
 local access = {}
 
----@param value any encodable, or a string of JSON
+local function is_text(value) return type(value) == "string" or type(value) == "userdata" end
+
+---@param value any encodable, or JSON as a string or a text (lunation.Text)
 ---@param headers table|nil
 ---@return table response
 function access.answer(value, headers)
   headers = headers or {}
   headers["content-type"] = "application/json"
   headers["cache-control"] = headers["cache-control"] or "no-store"
-  return { status = 200, headers = headers, body = type(value) == "string" and value or json.encode(value, { sorted = true, utf8 = "replace" }) }
+  return { status = 200, headers = headers, body = is_text(value) and value or json.encode(value, { sorted = true, utf8 = "replace" }) }
 end
 
 ---The body of a request as an object. Clients declare JSON on every call, with and without a body.

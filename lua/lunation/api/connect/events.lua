@@ -199,7 +199,7 @@ function events.list(engine, req, who)
     end
     suffix = suffix .. ',"nextPageToken":' .. json.encode(page_token.encode(engine.config.key, page))
   end
-  return access.answer(result:text(suffix .. "}"), { ["lunation-stale"] = type(stale) == "string" and stale or nil })
+  return access.answer(result:ended(suffix .. "}"), { ["lunation-stale"] = type(stale) == "string" and stale or nil })
 end
 
 return events
