@@ -2,6 +2,8 @@
 # Cyrus httpd in the foreground: cyrus.sh STATE_DIR HTTP_PORT IMAP_PORT. Users alice and bob, password secret.
 # The IMAP port is used once, while starting: a first login makes a person's mailbox, and only then are there calendars.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/watch.sh"
 state=$1 http=$2 imap=$3
 mkdir -p "$state/conf" "$state/spool" "$state/run/proc" "$state/run/lock" "$state/run/socket"
 

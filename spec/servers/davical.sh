@@ -3,6 +3,7 @@
 # Users alice and bob, password secret, one calendar each. TERM stops both; PostgreSQL refuses to run as root and gets its own user then.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/watch.sh"
 state=$1 port=$2
 db=$state/pg sock=$state/sock
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)

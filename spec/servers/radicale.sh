@@ -1,6 +1,8 @@
 #!/bin/sh
 # Radicale in the foreground: radicale.sh STATE_DIR PORT. Users alice and bob, password secret; no calendar until one is made.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/watch.sh"
 state=$1 port=$2
 mkdir -p "$state/collections"
 printf 'alice:secret\nbob:secret\n' > "$state/htpasswd"

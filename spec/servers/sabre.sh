@@ -3,6 +3,7 @@
 # This generation knows no sync-collection: it is here for the ctag way of synchronizing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/watch.sh"
 mkdir -p "$1"
 LUNATION_SABRE_STATE=$1
 export LUNATION_SABRE_STATE
