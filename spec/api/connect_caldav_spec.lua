@@ -124,6 +124,62 @@ describe("connect: a CalDAV account", function()
       { events[1].start, events[2].start, events[2]["end"], events[2].allDay })
   end)
 
+  it("reads floating times in the zone that the calendar has", function()
+    local answer = assert(http.request {
+      method = "PROPPATCH", url = calendar, auth = ALICE, headers = { ["content-type"] = "application/xml" },
+      body = [[<?xml version="1.0"?><D:propertyupdate xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop><C:calendar-timezone>]]
+        .. "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//another//EN\r\nBEGIN:VTIMEZONE\r\nTZID:Asia/Tokyo\r\nBEGIN:STANDARD\r\n"
+        .. "DTSTART:19700101T000000\r\nTZOFFSETFROM:+0900\r\nTZOFFSETTO:+0900\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nEND:VCALENDAR\r\n"
+        .. "</C:calendar-timezone></D:prop></D:set></D:propertyupdate>",
+    })
+    assert.equal(207, answer.status)
+    put("floating.ics", [[BEGIN:VEVENT
+      UID:floating@example.org
+      DTSTAMP:20251001T000000Z
+      DTSTART:20251103T100000
+      DTEND:20251103T110000
+      RRULE:FREQ=DAILY;COUNT=2
+      SUMMARY:Floating
+      END:VEVENT
+      ]])
+    local events = page()
+    assert.same({ "2025-11-03T01:00:00.000Z", "2025-11-03T02:00:00.000Z", "2025-11-04T01:00:00.000Z" },
+      { events[1].start, events[1]["end"], events[2].start })
+    assert.equal("floating.ics_20251104T100000", events[2].id)
+    for _, item in ipairs(call("GET", "/calendars").json) do
+      if item.id == calendar then assert.equal("Asia/Tokyo", item.timeZone) end
+    end
+    local response = call("PUT", "/event", { body = { provider = "caldav", calendarId = calendar, eventId = events[2].id, title = "Moved" } })
+    assert.same({ 200, "Moved", "2025-11-04T01:00:00.000Z", events[2].id },
+      { response.status, response.json.title, response.json.start, response.json.id })
+  end)
+
+  it("keeps what other apps wrote into custom", function()
+    local made = call("POST", "/event", { body = body { custom = { ours = 1 } } })
+    connect.command(server, { "account", "add", "caldav", "--app", "other", "--user", "theirs-" .. user, "--url", radicale.url,
+      "--username", "alice", "--password-stdin" }, "secret\n")
+    local other = connect.token(server, "theirs-" .. user, nil, "other")
+    local where = { provider = "caldav", calendarId = calendar, eventId = made.json.id }
+    local function with(fields)
+      for name, value in pairs(where) do fields[name] = value end
+      return fields
+    end
+    local response = connect.call(server, other, "PUT", "/event", { body = with { title = "Theirs" } })
+    assert.equal(200, response.status, response.body)
+    assert.is_nil(response.json.custom)
+    response = connect.call(server, other, "PUT", "/event", { body = with { custom = { theirs = json.array { 2 } } } })
+    assert.same({ theirs = { 2 } }, response.json.custom)
+    assert.same({ ours = 1 }, page()[1].custom)
+    response = call("PUT", "/event", { body = with { custom = {} } })
+    assert.is_nil(response.json.custom)
+    response = connect.call(server, other, "GET", "/events", { query = { start = "2025-11-01", ["end"] = "2025-12-01" } })
+    local found
+    for _, event in ipairs(response.json.events) do
+      if event.id == made.json.id and event.calendarId == calendar then found = event end
+    end
+    assert.same({ theirs = { 2 } }, found.custom)
+  end)
+
   it("leaves alone what it does not understand", function()
     put("rich.ics", [[BEGIN:VEVENT
       UID:rich@example.org
@@ -251,6 +307,18 @@ describe("connect: a CalDAV account", function()
         query = { nextPageToken = response.json.nextPageToken, pageSize = 1 }
       until not response.json.nextPageToken
       assert.same({ "local First", "caldav Second", "local Third" }, seen)
+    end)
+
+    it("leaves primary to the account that was connected first", function()
+      connect.command(server, { "account", "add", "local", "--app", connect.app, "--user", name, "--name", "Second" })
+      local made = call("POST", "/event", { body = body { provider = "local", calendarId = "primary" } })
+      assert.equal(200, made.status, made.body)
+      local first
+      for _, item in ipairs(call("GET", "/calendars").json) do
+        if item.provider == "local" and not first then first = item end
+      end
+      assert.equal(first.id, made.json.calendarId)
+      assert.equal(2, #call("GET", "/oauth/connection-status").json.connections["local"])
     end)
 
     it("is disconnected alone", function()
