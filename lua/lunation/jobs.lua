@@ -191,7 +191,11 @@ end
 --- Begins to work: settles writes that a crash cut off, then takes jobs until `stop`. Returns at once.
 function Jobs:start()
   if self.loop then return end
-  self:every { name = "store.prune", seconds = PRUNE_EVERY, run = function() return self.store:prune() end }
+  self:every { name = "store.prune", seconds = PRUNE_EVERY, run = function()
+    local done, err = self.store:tokens_prune()
+    if not done then return nil, err end
+    return self.store:prune()
+  end }
   -- On its own: a provider that hangs keeps no job waiting.
   if self.engine.write then task.spawn(function() self.engine.write:recover() end) end
   self.loop = task.spawn(function()

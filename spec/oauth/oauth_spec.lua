@@ -164,6 +164,29 @@ describe("the authorization server", function()
     assert.is_false(clients.verify(nil, "secret"))
   end)
 
+  it("forgets what time has made useless, and nothing else", function()
+    local spent = code()
+    local tokens = server:exchange(app, { code = spent })
+    assert(db:authorization_add { id = "r", browser = "b", app = "app", data = {}, expires = now + 7200 })
+    server:attempt("x", 3, 60)
+    now = now + 3600
+    assert.is_true(db:tokens_prune())
+    assert.is_table(db:authorization "r")
+    now = now + 3601
+    assert.is_true(db:tokens_prune())
+    assert.is_nil(db:authorization "r")
+    assert.is_table(db:code(crypto.hex(crypto.sha256(spent))))
+    now = now + 2 * 86400
+    assert.is_true(db:tokens_prune())
+    assert.is_nil(db:code(crypto.hex(crypto.sha256(spent))))
+    local refreshed = server:refresh(app, tokens.refresh_token)
+    assert.is_table(refreshed)
+    server:revoke(refreshed.access_token)
+    now = now + 31 * 86400
+    assert.is_true(db:tokens_prune())
+    fails("Invalid refresh token", server:refresh(app, refreshed.refresh_token))
+  end)
+
   it("issues only scopes that there are, for apps that there are", function()
     assert.equal("invalid_request", select(2, server:issue { app = "app", user = "u", scope = "everything" }).code)
     assert.equal("not_found", select(2, server:issue { app = "none", user = "u" }).code)

@@ -143,10 +143,6 @@ end
 function tokens:authorization_add(request)
   local data = json.encode(request.data)
   return self.db:write(function(sql)
-    -- Whoever begins clears away what others left lying.
-    sql.run("DELETE FROM authorizations WHERE expires < ?", self.clock())
-    sql.run("DELETE FROM codes WHERE expires < ?", self.clock() - 86400)
-    sql.run("DELETE FROM attempts WHERE resets < ?", self.clock())
     sql.run("INSERT INTO authorizations (id, browser, app, data, expires) VALUES (?, ?, ?, ?, ?)",
       request.id, request.browser, request.app, data, request.expires)
     return true
@@ -214,6 +210,21 @@ end
 function tokens:attempt_forget(name)
   return self.db:write(function(sql)
     sql.run("DELETE FROM attempts WHERE name = ?", name)
+    return true
+  end)
+end
+
+--- Forgets what time has made useless. Codes stay a day, so that a second use is still noticed; a browser's proof of its
+--- accounts as long as its cookie.
+---@return true?, lunation.Error?
+function tokens:tokens_prune()
+  local now, day = self.clock(), 86400
+  return self.db:write(function(sql)
+    sql.run("DELETE FROM authorizations WHERE expires < ?", now)
+    sql.run("DELETE FROM codes WHERE expires < ?", now - day)
+    sql.run("DELETE FROM attempts WHERE resets < ?", now)
+    sql.run("DELETE FROM browser_accounts WHERE created < ?", now - 90 * day)
+    sql.run("DELETE FROM grants WHERE revoked < ?", now - 30 * day)
     return true
   end)
 end
