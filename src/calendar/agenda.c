@@ -81,6 +81,7 @@ static void remove_event(struct calendar *c, int64_t key)
 		c->ndense -= e->dense;
 		c->nearly -= e->early;
 	}
+	c->unsettled = true;
 	e->dead = true;
 	e->next = c->dead;
 	c->dead = e;
@@ -89,6 +90,8 @@ static void remove_event(struct calendar *c, int64_t key)
 /* Puts runs and chunks in order after what was put and removed. */
 static bool settle(struct agenda *a, struct calendar *c)
 {
+	if (!c->unsettled)
+		return true;
 	if (c->dead) {
 		run_sweep(&c->singles);
 		run_sweep(&c->masters);
@@ -101,6 +104,7 @@ static bool settle(struct agenda *a, struct calendar *c)
 		c->dead = e->next;
 		discard_event(a, e);
 	}
+	c->unsettled = false;
 	return true;
 }
 
@@ -108,7 +112,9 @@ static bool add_entries(struct calendar *c, struct event *e)
 {
 	struct entry entry = { .start = e->start, .end = e->end, .original = AGENDA_NO_ORIGINAL, .event = e };
 	enum agenda_level level = event_level(e);
+	int64_t first;
 
+	c->unsettled = true;
 	if (!e->series)
 		return run_add(&c->singles, &entry);
 	entry.end = e->extent_end;
@@ -125,15 +131,19 @@ static bool add_entries(struct calendar *c, struct event *e)
 	c->nearly += e->early;
 	if (e->dense)
 		return true;
-	if (e->span > c->longest[level])
-		c->longest[level] = e->span;
+	first = recur_set_first(e->set) - 2 * CIVIL_DAY;
+	if (c->levels[level].longest < 0 || first < c->levels[level].first)
+		c->levels[level].first = first;
+	if (c->levels[level].longest < 0 || e->extent_end > c->levels[level].last)
+		c->levels[level].last = e->extent_end;
+	if (e->span > c->levels[level].longest)
+		c->levels[level].longest = e->span;
 	return chunks_add(c, e);
 }
 
 static void empty_calendar(struct agenda *a, struct calendar *c)
 {
-	while (c->chunks)
-		chunk_free(a, c->chunks);
+	chunks_free(a, c);
 	for (size_t i = 0; i < c->nbuckets; i++)
 		while (c->buckets[i]) {
 			struct event *e = c->buckets[i];
@@ -152,7 +162,7 @@ static void empty_calendar(struct agenda *a, struct calendar *c)
 	c->nevents = c->ndense = c->nearly = 0;
 	c->seq = 0;
 	for (int level = 0; level < LEVELS; level++)
-		c->longest[level] = -1;
+		c->levels[level].longest = -1;
 }
 
 static void discard_calendar(struct agenda *a, struct calendar *c)
@@ -282,7 +292,7 @@ static int agenda_open(lua_State *L)
 	c->zone = zone;
 	c->used = a->clock;
 	for (int level = 0; level < LEVELS; level++)
-		c->longest[level] = -1;
+		c->levels[level].longest = -1;
 	c->next = a->calendars;
 	a->calendars = c;
 	lua_pushinteger(L, 0);
@@ -694,8 +704,9 @@ static int agenda_stats(lua_State *L)
 	for (struct calendar *c = a->calendars; c; c = c->next) {
 		calendars++;
 		events += (lua_Integer)c->nevents;
-		for (struct chunk *k = c->chunks; k; k = k->next)
-			chunks++;
+		for (int i = 0; i < LEVELS * CHUNK_BUCKETS; i++)
+			for (struct chunk *k = c->levels[i / CHUNK_BUCKETS].chunks[i % CHUNK_BUCKETS]; k; k = k->next)
+				chunks++;
 	}
 	lua_createtable(L, 0, 5);
 	lua_pushinteger(L, calendars);

@@ -87,6 +87,8 @@ size_t run_overlapping(const struct run *run, size_t i, size_t limit, int64_t fr
 
 enum agenda_level { LEVEL_MONTH, LEVEL_DECADE, LEVELS };
 
+enum { CHUNK_BUCKETS = 64 };
+
 struct chunk {
 	struct calendar *calendar;
 	enum agenda_level level;
@@ -94,7 +96,7 @@ struct chunk {
 	int64_t from, to;
 	struct run run;
 	size_t bytes;                /* counted in the agenda's */
-	struct chunk *next;          /* in the calendar */
+	struct chunk *next;          /* in the calendar's bucket */
 	struct chunk *newer, *older; /* in the order of use */
 };
 
@@ -108,8 +110,12 @@ struct calendar {
 	struct run singles;     /* single events and overrides */
 	struct run masters;     /* series, by the start of their first occurrence */
 	size_t ndense, nearly;
-	int64_t longest[LEVELS]; /* the longest span of the series of a level */
-	struct chunk *chunks;
+	struct {
+		int64_t longest;     /* span of its series; -1: there is none */
+		int64_t first, last; /* all occurrences of the level's series start and end within */
+		struct chunk *chunks[CHUNK_BUCKETS];
+	} levels[LEVELS];
+	bool unsettled; /* something was put or removed */
 	struct calendar *next;
 	uint64_t used;
 };
@@ -133,6 +139,7 @@ struct chunk *chunk_get(struct agenda *agenda, struct calendar *calendar, enum a
 /* Adds a new series to the chunks there are; they must be settled afterwards. */
 bool chunks_add(struct calendar *calendar, struct event *event);
 bool chunks_settle(struct agenda *agenda, struct calendar *calendar);
+void chunks_free(struct agenda *agenda, struct calendar *calendar);
 void chunk_free(struct agenda *agenda, struct chunk *chunk);
 /* Whether a series has an occurrence in [from, to), by itself or by an override. */
 bool event_occurs(const struct event *event, int64_t from, int64_t to);

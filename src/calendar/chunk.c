@@ -72,9 +72,14 @@ static void link_use(struct agenda *a, struct chunk *c)
 	a->newest = c;
 }
 
+static struct chunk **bucket_of(struct calendar *calendar, enum agenda_level level, int64_t number)
+{
+	return &calendar->levels[level].chunks[(uint64_t)number % CHUNK_BUCKETS];
+}
+
 void chunk_free(struct agenda *agenda, struct chunk *chunk)
 {
-	struct chunk **at = &chunk->calendar->chunks;
+	struct chunk **at = bucket_of(chunk->calendar, chunk->level, chunk->number);
 
 	while (*at != chunk)
 		at = &(*at)->next;
@@ -97,10 +102,10 @@ static bool chunk_settle(struct agenda *agenda, struct chunk *c)
 
 struct chunk *chunk_get(struct agenda *agenda, struct calendar *calendar, enum agenda_level level, int64_t number)
 {
-	struct chunk *c;
+	struct chunk **bucket = bucket_of(calendar, level, number), *c;
 
-	for (c = calendar->chunks; c; c = c->next) {
-		if (c->level != level || c->number != number)
+	for (c = *bucket; c; c = c->next) {
+		if (c->number != number)
 			continue;
 		unlink_use(agenda, c);
 		link_use(agenda, c);
@@ -115,8 +120,8 @@ struct chunk *chunk_get(struct agenda *agenda, struct calendar *calendar, enum a
 	c->from = chunk_begin(level, number);
 	c->to = chunk_begin(level, number + 1);
 	c->run.unsorted = true;
-	c->next = calendar->chunks;
-	calendar->chunks = c;
+	c->next = *bucket;
+	*bucket = c;
 	link_use(agenda, c);
 	for (size_t i = 0; i < calendar->masters.count; i++) {
 		struct event *e = calendar->masters.at[i].event;
@@ -133,21 +138,34 @@ bad:
 
 bool chunks_add(struct calendar *calendar, struct event *event)
 {
-	for (struct chunk *c = calendar->chunks; c && !event->dense; c = c->next)
-		if (c->level == event_level(event) && !expand(c, event))
-			return false;
+	enum agenda_level level = event_level(event);
+
+	for (size_t i = 0; i < CHUNK_BUCKETS; i++)
+		for (struct chunk *c = calendar->levels[level].chunks[i]; c; c = c->next)
+			if (!expand(c, event))
+				return false;
 	return true;
 }
 
 bool chunks_settle(struct agenda *agenda, struct calendar *calendar)
 {
-	for (struct chunk *c = calendar->chunks; c; c = c->next) {
-		if (calendar->dead)
-			run_sweep(&c->run);
-		if (!chunk_settle(agenda, c))
-			return false;
-	}
+	for (int level = 0; level < LEVELS; level++)
+		for (size_t i = 0; i < CHUNK_BUCKETS; i++)
+			for (struct chunk *c = calendar->levels[level].chunks[i]; c; c = c->next) {
+				if (calendar->dead)
+					run_sweep(&c->run);
+				if (!chunk_settle(agenda, c))
+					return false;
+			}
 	return true;
+}
+
+void chunks_free(struct agenda *agenda, struct calendar *calendar)
+{
+	for (int level = 0; level < LEVELS; level++)
+		for (size_t i = 0; i < CHUNK_BUCKETS; i++)
+			while (calendar->levels[level].chunks[i])
+				chunk_free(agenda, calendar->levels[level].chunks[i]);
 }
 
 bool event_occurs(const struct event *event, int64_t from, int64_t to)

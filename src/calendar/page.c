@@ -282,14 +282,20 @@ static void add_calendar(struct merge *m, struct calendar *c)
 	}
 	for (int level = 0; level < LEVELS; level++) {
 		struct source s = { .kind = CHAIN, .calendar = c, .level = level };
+		int64_t from = q->from - c->levels[level].longest, to = q->to - 1;
 
-		if (c->longest[level] < 0)
+		if (c->levels[level].longest < 0)
 			continue;
-		s.chunk = chunk_number(level, q->from - c->longest[level]);
-		s.last_chunk = chunk_number(level, q->to - 1);
-		if (q->after && chunk_number(level, q->after->start) > s.chunk)
-			s.chunk = chunk_number(level, q->after->start);
-		add_source(m, s);
+		if (q->after && q->after->start > from)
+			from = q->after->start;
+		if (c->levels[level].first > from)
+			from = c->levels[level].first;
+		if (c->levels[level].last < to)
+			to = c->levels[level].last;
+		s.chunk = chunk_number(level, from);
+		s.last_chunk = chunk_number(level, to);
+		if (from <= to)
+			add_source(m, s);
 	}
 	for (size_t i = 0; c->ndense && i < c->masters.count; i++)
 		if (c->masters.at[i].event->dense)
