@@ -21,7 +21,7 @@ build = {
     },
     ["lunation.ical.tree"] = {
       sources = {
-        "src/calendar/ical.c", "src/calendar/ical_buffer.c", "src/calendar/ical_parse.c", "src/calendar/ical_text.c",
+        "src/calendar/ical.c", "src/calendar/ical_buffer.c", "src/calendar/ical_lines.c", "src/calendar/ical_parse.c", "src/calendar/ical_text.c",
         "src/calendar/ical_write.c", "src/calendar/fail.c",
       },
       incdirs = { "src" },

@@ -1,212 +1,14 @@
 /* iCalendar text to a tree (RFC 5545 section 3.1), in one pass: every line becomes a property or opens or closes a
    component, values stay as they are written. Lenient by default: what is wrong is a warning with its line, and a line
    that is no property is kept under an empty name. With strict, the first thing wrong is the answer. */
-#include "calendar/ical.h"
+#include "calendar/ical_parser.h"
 
 #include <lauxlib.h>
-#include <stdarg.h>
 #include <string.h>
-
-#define MAX_WARNINGS 100
-#define MAX_OPEN 64
-
-/* Stack slots: the arguments, then what the parser keeps, then three slots for each open component. */
-enum { ARG_TEXT = 1, ARG_OPTIONS, SLOT_WARNINGS, SLOT_ROOT };
-
-typedef struct {
-	lua_Integer properties, components;
-	size_t line;
-	const char *name; /* of the open component, upper case; anchored by its node */
-} frame;
-
-typedef struct {
-	lua_State *L;
-	const char *next, *end;
-	size_t line;    /* of the physical line at next */
-	size_t started; /* line on which the logical line began */
-	size_t count;   /* properties so far */
-	size_t max_properties;
-	int max_depth, depth, warnings;
-	bool strict, positions, failed;
-	ical_buffer unfolded, mended, scratch;
-	frame frames[MAX_OPEN + 1];
-} parser;
-
-static void push_problem(parser *p, const char *code, size_t column, const char *format, va_list args)
-{
-	lua_State *L = p->L;
-
-	lua_createtable(L, 0, 4);
-	lua_pushstring(L, code);
-	lua_setfield(L, -2, "code");
-	lua_pushvfstring(L, format, args);
-	lua_setfield(L, -2, "message");
-	lua_pushinteger(L, (lua_Integer)p->started);
-	lua_setfield(L, -2, "line");
-	lua_pushinteger(L, (lua_Integer)column);
-	lua_setfield(L, -2, "column");
-}
-
-/* What cannot be overlooked in any mode. The error takes the place of the warnings. */
-static void fail(parser *p, const char *code, size_t column, const char *format, ...)
-{
-	va_list args;
-
-	if (p->failed)
-		return;
-	va_start(args, format);
-	push_problem(p, code, column, format, args);
-	va_end(args);
-	lua_replace(p->L, SLOT_WARNINGS);
-	p->failed = true;
-}
-
-/* What strict refuses and lenient notes. */
-static void complain(parser *p, size_t column, const char *format, ...)
-{
-	va_list args;
-
-	if (p->failed || (!p->strict && p->warnings >= MAX_WARNINGS))
-		return;
-	va_start(args, format);
-	push_problem(p, "invalid_request", column, format, args);
-	va_end(args);
-	if (p->strict) {
-		lua_replace(p->L, SLOT_WARNINGS);
-		p->failed = true;
-	} else {
-		lua_rawseti(p->L, SLOT_WARNINGS, ++p->warnings);
-	}
-}
 
 static int slot_of(int depth)
 {
 	return SLOT_ROOT + 4 + depth * 3; /* the three buffers stand between */
-}
-
-/* --- physical and logical lines --- */
-
-static bool next_physical(parser *p, const char **s, size_t *length)
-{
-	const char *at = p->next, *stop;
-	size_t left = (size_t)(p->end - at);
-
-	if (left == 0)
-		return false;
-	stop = memchr(at, '\n', left);
-	if (!stop)
-		stop = p->end;
-	/* A carriage return alone ends a line too, so that none can hide inside a value. */
-	{
-		const char *cr = memchr(at, '\r', (size_t)(stop - at));
-		if (cr && !(cr + 1 == stop && stop < p->end)) {
-			*s = at;
-			*length = (size_t)(cr - at);
-			p->next = cr + 1;
-			p->line++;
-			if (p->strict)
-				complain(p, *length + 1, "a carriage return without a line feed");
-			return true;
-		}
-		*s = at;
-		*length = (size_t)((cr ? cr : stop) - at);
-		if (p->strict && !cr)
-			complain(p, *length + 1, "the line does not end with CRLF");
-	}
-	p->next = stop < p->end ? stop + 1 : stop;
-	p->line++;
-	return true;
-}
-
-static bool folded(const parser *p)
-{
-	return p->next < p->end && (*p->next == ' ' || *p->next == '\t');
-}
-
-/* Blank lines between a line and its fold are a copying error often seen; they end nothing. */
-static bool folded_after_blanks(const parser *p)
-{
-	const char *at = p->next;
-
-	while (at < p->end && (*at == '\r' || *at == '\n'))
-		at++;
-	return at > p->next && at < p->end && (*at == ' ' || *at == '\t');
-}
-
-static bool contains_word(const char *s, size_t length, const char *word)
-{
-	size_t n = strlen(word), i, j;
-
-	for (i = 0; i + n <= length; i++) {
-		for (j = 0; j < n; j++) {
-			char c = s[i + j];
-			if (c >= 'a' && c <= 'z')
-				c = (char)(c - 'a' + 'A');
-			if (c != word[j])
-				break;
-		}
-		if (j == n)
-			return true;
-	}
-	return false;
-}
-
-static bool quoted_printable(const char *s, size_t length)
-{
-	const char *colon = memchr(s, ':', length);
-
-	return colon && contains_word(s, (size_t)(colon - s), "QUOTED-PRINTABLE");
-}
-
-/* The next logical line, unfolded and in UTF-8. It points into the text or into one of the buffers. */
-static bool next_logical(parser *p, const char **s, size_t *length)
-{
-	p->started = p->line;
-	if (!next_physical(p, s, length))
-		return false;
-	if (folded(p) || folded_after_blanks(p)) {
-		p->unfolded.length = 0;
-		ical_buffer_add(&p->unfolded, *s, *length);
-		while (!p->failed && (folded(p) || folded_after_blanks(p))) {
-			const char *more;
-			size_t n;
-
-			while (!folded(p)) {
-				complain(p, 1, "a blank line before a folded line");
-				next_physical(p, &more, &n);
-			}
-			next_physical(p, &more, &n);
-			ical_buffer_add(&p->unfolded, more + 1, n - 1);
-		}
-		*s = p->unfolded.data;
-		*length = p->unfolded.length;
-	}
-	/* vCalendar 1.0 breaks quoted-printable values by an equals sign at the end of a line. */
-	if (*length > 0 && (*s)[*length - 1] == '=' && quoted_printable(*s, *length)) {
-		if (*s != p->unfolded.data) {
-			p->unfolded.length = 0;
-			ical_buffer_add(&p->unfolded, *s, *length);
-		}
-		while (p->unfolded.length > 0 && p->unfolded.data[p->unfolded.length - 1] == '=') {
-			const char *more;
-			size_t n;
-
-			p->unfolded.length--;
-			if (!next_physical(p, &more, &n))
-				break;
-			ical_buffer_add(&p->unfolded, more, n);
-		}
-		*s = p->unfolded.data;
-		*length = p->unfolded.length;
-	}
-	if (!ical_utf8_valid(*s, *length)) {
-		complain(p, 1, "the line is not UTF-8; read as Windows-1252");
-		p->mended.length = 0;
-		ical_utf8_mend(&p->mended, *s, *length);
-		*s = p->mended.data;
-		*length = p->mended.length;
-	}
-	return !p->failed;
 }
 
 /* --- names and parameters --- */
@@ -217,7 +19,7 @@ static bool name_character(char c)
 }
 
 /* Sets name, in upper case, on the table at the top of the stack, and the spelling where that is another. */
-static const char *set_name(parser *p, const char *s, size_t length)
+static const char *set_name(ical_parser *p, const char *s, size_t length)
 {
 	lua_State *L = p->L;
 	const char *name;
@@ -243,7 +45,7 @@ static const char *set_name(parser *p, const char *s, size_t length)
 }
 
 /* One parameter value from *at, up to the character that ends it; the carets of RFC 6868 are resolved. */
-static void push_parameter_value(parser *p, const char *line, size_t length, size_t *at)
+static void push_parameter_value(ical_parser *p, const char *line, size_t length, size_t *at)
 {
 	ical_buffer *b = &p->scratch;
 	size_t i = *at;
@@ -253,7 +55,7 @@ static void push_parameter_value(parser *p, const char *line, size_t length, siz
 	if (i < length && line[i] == '"') {
 		close = memchr(line + i + 1, '"', length - i - 1);
 		if (!close)
-			complain(p, i + 1, "a parameter's quote is not closed");
+			ical_complain(p, i + 1, "a parameter's quote is not closed");
 		else
 			i++;
 	}
@@ -268,7 +70,7 @@ static void push_parameter_value(parser *p, const char *line, size_t length, siz
 		} else if (c == ':' || c == ';' || c == ',') {
 			break;
 		} else if (c == '"') {
-			complain(p, i + 1, "a quote inside a parameter value");
+			ical_complain(p, i + 1, "a quote inside a parameter value");
 		}
 		if (c == '^' && i + 1 < length) {
 			char d = line[i + 1];
@@ -286,7 +88,7 @@ static void push_parameter_value(parser *p, const char *line, size_t length, siz
 }
 
 /* Parameters from the semicolon at *at to the colon; their table is left on the stack. False: the line has no value. */
-static bool push_parameters(parser *p, const char *line, size_t length, size_t *at)
+static bool push_parameters(ical_parser *p, const char *line, size_t length, size_t *at)
 {
 	lua_State *L = p->L;
 	size_t i = *at;
@@ -299,7 +101,7 @@ static bool push_parameters(parser *p, const char *line, size_t length, size_t *
 		while (i < length && line[i] != '=' && line[i] != ';' && line[i] != ':')
 			i++;
 		if (i == from) {
-			complain(p, i + 1, "a parameter without a name");
+			ical_complain(p, i + 1, "a parameter without a name");
 			if (i < length && line[i] == '=') {
 				do {
 					i++;
@@ -318,7 +120,7 @@ static bool push_parameters(parser *p, const char *line, size_t length, size_t *
 				lua_rawseti(L, -2, (lua_Integer)++values);
 			} while (i < length && line[i] == ',');
 		} else {
-			complain(p, from + 1, "a parameter without a value");
+			ical_complain(p, from + 1, "a parameter without a value");
 		}
 		lua_rawseti(L, -2, ++n);
 	}
@@ -328,7 +130,7 @@ static bool push_parameters(parser *p, const char *line, size_t length, size_t *
 
 /* --- components --- */
 
-static void set_line(parser *p)
+static void set_line(ical_parser *p)
 {
 	if (p->positions) {
 		lua_pushinteger(p->L, (lua_Integer)p->started);
@@ -336,20 +138,20 @@ static void set_line(parser *p)
 	}
 }
 
-static void open_component(parser *p, const char *name, size_t length)
+static void open_component(ical_parser *p, const char *name, size_t length)
 {
 	lua_State *L = p->L;
-	frame *parent = &p->frames[p->depth];
+	ical_frame *parent = &p->frames[p->depth];
 
 	if (p->depth >= p->max_depth) {
-		fail(p, "too_large", 1, "components nested deeper than %d", p->max_depth);
+		ical_fail(p, "too_large", 1, "components nested deeper than %d", p->max_depth);
 		return;
 	}
 	luaL_checkstack(L, 20, "iCalendar components");
 	lua_createtable(L, 0, 4);
 	parent->components++;
 	p->depth++;
-	p->frames[p->depth] = (frame){ .line = p->started };
+	p->frames[p->depth] = (ical_frame){ .line = p->started };
 	p->frames[p->depth].name = set_name(p, name, length);
 	set_line(p);
 	lua_pushvalue(L, -1);
@@ -362,7 +164,7 @@ static void open_component(parser *p, const char *name, size_t length)
 	lua_setfield(L, -4, "components");
 }
 
-static void close_innermost(parser *p)
+static void close_innermost(ical_parser *p)
 {
 	p->depth--;
 	lua_settop(p->L, slot_of(p->depth) + 2);
@@ -382,7 +184,7 @@ static bool same_name(const char *upper, const char *name, size_t length)
 	return upper[length] == '\0';
 }
 
-static void close_component(parser *p, const char *name, size_t length)
+static void close_component(ical_parser *p, const char *name, size_t length)
 {
 	int depth = p->depth;
 
@@ -390,12 +192,13 @@ static void close_component(parser *p, const char *name, size_t length)
 		depth--;
 	if (depth == 0) {
 		lua_pushlstring(p->L, name, length);
-		complain(p, 5, "END:%s without its BEGIN", lua_tostring(p->L, -1));
+		ical_complain(p, 5, "END:%s without its BEGIN", lua_tostring(p->L, -1));
 		lua_pop(p->L, 1);
 		return;
 	}
 	while (p->depth > depth && !p->failed) {
-		complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name, (int)p->frames[p->depth].line);
+		ical_complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name,
+			      (int)p->frames[p->depth].line);
 		if (!p->failed)
 			close_innermost(p);
 	}
@@ -403,19 +206,19 @@ static void close_component(parser *p, const char *name, size_t length)
 		close_innermost(p);
 }
 
-static void add_property(parser *p)
+static void add_property(ical_parser *p)
 {
 	lua_rawseti(p->L, slot_of(p->depth) + 1, ++p->frames[p->depth].properties);
 	if (++p->count > p->max_properties)
-		fail(p, "too_large", 1, "more than %d properties", (int)p->max_properties);
+		ical_fail(p, "too_large", 1, "more than %d properties", (int)p->max_properties);
 }
 
 /* A line that is no property, kept whole. */
-static void keep_line(parser *p, const char *line, size_t length, const char *why)
+static void keep_line(ical_parser *p, const char *line, size_t length, const char *why)
 {
 	lua_State *L = p->L;
 
-	complain(p, 1, "%s", why);
+	ical_complain(p, 1, "%s", why);
 	if (p->failed)
 		return;
 	lua_createtable(L, 0, 4);
@@ -440,7 +243,7 @@ static bool control_character(const char *s, size_t length)
 }
 
 /* BEGIN and END; false: the line only looks like one and is a property. */
-static bool read_structure(parser *p, const char *line, const char *value, size_t length)
+static bool read_structure(ical_parser *p, const char *line, const char *value, size_t length)
 {
 	while (length > 0 && (*value == ' ' || *value == '\t'))
 		value++, length--;
@@ -460,7 +263,7 @@ static bool structural(const char *name, size_t length)
 	return same_name("BEGIN", name, length) || same_name("END", name, length);
 }
 
-static void read_property(parser *p, const char *line, size_t length)
+static void read_property(ical_parser *p, const char *line, size_t length)
 {
 	lua_State *L = p->L;
 	size_t at = 0, name;
@@ -482,7 +285,7 @@ static void read_property(parser *p, const char *line, size_t length)
 		return;
 	}
 	if (odd)
-		complain(p, 1, "a property name with characters that names do not have");
+		ical_complain(p, 1, "a property name with characters that names do not have");
 	if (p->failed)
 		return;
 	lua_createtable(L, 0, p->positions ? 4 : 3);
@@ -501,14 +304,14 @@ static void read_property(parser *p, const char *line, size_t length)
 	if (structural(line, name)) {
 		/* With parameters, or a space before the colon: written again it would be what it looks like. */
 		lua_pop(L, 1);
-		complain(p, 1, "BEGIN and END have a name and nothing else");
+		ical_complain(p, 1, "BEGIN and END have a name and nothing else");
 		if (p->failed || read_structure(p, line, line + at, length - at))
 			return;
 		keep_line(p, line, length, "BEGIN or END without a name");
 		return;
 	}
 	if (p->strict && control_character(line + at, length - at))
-		complain(p, at + 1, "a control character in the value");
+		ical_complain(p, at + 1, "a control character in the value");
 	if (p->failed)
 		return;
 	lua_pushlstring(L, line + at, length - at);
@@ -517,13 +320,13 @@ static void read_property(parser *p, const char *line, size_t length)
 	add_property(p);
 }
 
-static void read_line(parser *p, const char *line, size_t length)
+static void read_line(ical_parser *p, const char *line, size_t length)
 {
 	const char *colon;
 
 	/* Only the first line of a text can begin with white space; after any other it would be a fold. */
 	if (length > 0 && (line[0] == ' ' || line[0] == '\t')) {
-		complain(p, 1, "white space before the first line");
+		ical_complain(p, 1, "white space before the first line");
 		while (length > 0 && (line[0] == ' ' || line[0] == '\t'))
 			line++, length--;
 		if (p->failed)
@@ -531,7 +334,7 @@ static void read_line(parser *p, const char *line, size_t length)
 	}
 	if (length == 0) {
 		if (p->strict)
-			complain(p, 1, "a blank line");
+			ical_complain(p, 1, "a blank line");
 		return;
 	}
 	colon = memchr(line, ':', length < 8 ? length : 8);
@@ -574,29 +377,30 @@ static int answer_failure(lua_State *L)
 	return 2;
 }
 
-static void read_all(parser *p)
+static void read_all(ical_parser *p)
 {
 	const char *line;
 	size_t length;
 
-	while (!p->failed && next_logical(p, &line, &length)) {
+	while (!p->failed && ical_next_line(p, &line, &length)) {
 		read_line(p, line, length);
 		if (!p->failed)
 			lua_settop(p->L, slot_of(p->depth) + 2);
 	}
 	p->started = p->line > 1 ? p->line - 1 : 1;
 	while (!p->failed && p->depth > 0) {
-		complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name, (int)p->frames[p->depth].line);
+		ical_complain(p, 1, "%s of line %d has no END", p->frames[p->depth].name,
+			      (int)p->frames[p->depth].line);
 		if (!p->failed)
 			close_innermost(p);
 	}
 	if (!p->failed && p->frames[0].components == 0) {
 		p->started = 1;
-		fail(p, "invalid_request", 1, "not iCalendar: nothing begins with BEGIN:");
+		ical_fail(p, "invalid_request", 1, "not iCalendar: nothing begins with BEGIN:");
 	}
 	if (!p->failed && p->strict && (p->frames[0].components != 1 || p->frames[0].properties != 0)) {
 		p->started = 1;
-		fail(p, "invalid_request", 1, "not one iCalendar object");
+		ical_fail(p, "invalid_request", 1, "not one iCalendar object");
 	}
 }
 
@@ -605,7 +409,7 @@ static void read_all(parser *p)
    empty name that holds them all. */
 int ical_parse(lua_State *L)
 {
-	parser p = { .L = L, .line = 1, .started = 1 };
+	ical_parser p = { .L = L, .line = 1, .started = 1 };
 	size_t length;
 	const char *text = luaL_checklstring(L, ARG_TEXT, &length);
 	size_t max, depth;
@@ -613,7 +417,7 @@ int ical_parse(lua_State *L)
 	lua_settop(L, ARG_OPTIONS);
 	max = option(L, "max", (size_t)32 << 20);
 	depth = option(L, "depth", 16);
-	p.max_depth = depth > MAX_OPEN ? MAX_OPEN : (int)depth;
+	p.max_depth = depth > ICAL_MAX_OPEN ? ICAL_MAX_OPEN : (int)depth;
 	p.max_properties = option(L, "properties", 2000000);
 	p.strict = flag(L, "strict");
 	p.positions = flag(L, "positions");
@@ -628,11 +432,11 @@ int ical_parse(lua_State *L)
 	lua_newtable(L);
 
 	if (length > max) {
-		fail(&p, "too_large", 1, "the text is larger than %d octets", (int)max);
+		ical_fail(&p, "too_large", 1, "the text is larger than %d octets", (int)max);
 		return answer_failure(L);
 	}
 	if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
-		complain(&p, 1, "the text begins with a byte order mark");
+		ical_complain(&p, 1, "the text begins with a byte order mark");
 		if (p.failed)
 			return answer_failure(L);
 		text += 3;
@@ -646,7 +450,7 @@ int ical_parse(lua_State *L)
 			lua_pushlstring(L, wide.data, wide.length);
 			lua_replace(L, ARG_TEXT);
 			text = lua_tolstring(L, ARG_TEXT, &length);
-			complain(&p, 1, "the text is UTF-16");
+			ical_complain(&p, 1, "the text is UTF-16");
 			if (p.failed)
 				return answer_failure(L);
 		}

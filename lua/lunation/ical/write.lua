@@ -122,118 +122,123 @@ local function sorted_keys(...)
   return keys
 end
 
+---@class lunation.ical.Exceptions what is to be done to EXDATE, RDATE and components when all overrides have been looked at
+---@field exdates string[] keys to add
+---@field rdates {key: string, duration: string?}[]
+---@field gone_exdates table<string, boolean>
+---@field gone_rdates table<string, boolean>
+---@field gone_nodes table<lunation.ical.Component, boolean>
+
+local function drop_nodes(plan, found)
+  for _, node in ipairs(found and found.all or {}) do plan.gone_nodes[node] = true end
+end
+
+-- An override that has a component: its fields, and its RECURRENCE-ID where the series moved.
+local function change_override(job, master, found, before, old_key, after, key, retype)
+  local before_full, after_full = flat(before, old_key), flat(after, key)
+  settle(before_full, after_full, after.recurrenceOverrides[key])
+  if old_key ~= key or retype then
+    job.context.canonical = after
+    time.set_key(component.find(found.node, "RECURRENCE-ID"), key, after, job.context, component.find(master, "DTSTART"))
+    job.changed = true
+  end
+  return write_node(job, found.node, before_full, after_full)
+end
+
+-- An override that has none: a new component, or an RDATE where it only adds an instance.
+local function add_override(job, plan, group, master, was, after, key)
+  local is = after.recurrenceOverrides[key]
+  local empty, only_duration = plain_patch(is)
+  local added = was and not was.excluded
+  -- Whether the rules give the instance anyway is asked only where the answer matters: it takes an expansion.
+  if not empty and not (only_duration and not recurrence.generates(after, key)) then
+    local node, err = new_override(job, master, after, key)
+    if not node then return nil, err end
+    group.parent.components[#group.parent.components + 1] = node
+    if was == nil and not recurrence.generates(after, key) then plan.rdates[#plan.rdates + 1] = { key = key } end
+  elseif not recurrence.generates(after, key) then
+    if added then plan.gone_rdates[key] = true end
+    plan.rdates[#plan.rdates + 1] = { key = key, duration = is.duration }
+  end
+  return true
+end
+
+-- All dates of a series whose zone or kind of time changed are written anew.
+local function retype_dates(plan, old, nodes, after)
+  local listed = {}
+  for _, r in ipairs(plan.rdates) do listed[r.key] = true end
+  for key, patch in pairs(old) do
+    if patch.excluded then plan.gone_exdates[key] = true else plan.gone_rdates[key] = true end
+    local still = after.recurrenceOverrides and after.recurrenceOverrides[key]
+    if still and not still.excluded and not nodes[key] and not listed[key] and plain_patch(still) and not recurrence.generates(after, key) then
+      plan.rdates[#plan.rdates + 1] = { key = key, duration = still.duration }
+    end
+  end
+end
+
+local function carry_out(job, plan, group, master, before, after)
+  local context = job.context
+  context.canonical = before or after
+  if next(plan.gone_exdates) then recurrence.remove_dates(master, "EXDATE", plan.gone_exdates, context.canonical, context) end
+  if next(plan.gone_rdates) then recurrence.remove_dates(master, "RDATE", plan.gone_rdates, context.canonical, context) end
+  context.canonical = after
+  for _, key in ipairs(plan.exdates) do recurrence.add_date(master, "EXDATE", key, nil, after, context) end
+  for _, r in ipairs(plan.rdates) do recurrence.add_date(master, "RDATE", r.key, r.duration, after, context) end
+  if next(plan.gone_nodes) then remove_nodes(group.parent, plan.gone_nodes) end
+  if next(plan.gone_exdates) or next(plan.gone_rdates) or next(plan.gone_nodes) or plan.exdates[1] or plan.rdates[1] then job.changed = true end
+end
+
 ---Writes the overrides and exceptions of a series.
 ---@param job table {mapping, context, options}
 ---@param group table series of the stored tree
 ---@param master lunation.ical.Component as it is written already
 ---@param before table|nil canonical
 ---@param after table canonical
+---@return boolean? done
+---@return table? err
 local function write_overrides(job, group, master, before, after)
-  local context = job.context
+  job.context.canonical = before or after
   local old, new = before and before.recurrenceOverrides or {}, after.recurrenceOverrides or {}
-  local base = before or after
-  context.canonical = base
-  local stored = series.by_key(group.overrides, base, context)
-  local nodes, moved = stored, {}
-  local retype = before and (before.timeZone ~= after.timeZone or (before.showWithoutTime or false) ~= (after.showWithoutTime or false))
-  if before then nodes, moved = follow_shift(before, after, stored) end
+  local nodes, moved = series.by_key(group.overrides, before or after, job.context), {}
+  local retype = before ~= nil and (before.timeZone ~= after.timeZone or (before.showWithoutTime or false) ~= (after.showWithoutTime or false))
+  if before then nodes, moved = follow_shift(before, after, nodes) end
+  local plan = { exdates = {}, rdates = {}, gone_exdates = {}, gone_rdates = {}, gone_nodes = {} }
 
-  local gone_exdates, gone_rdates, gone_nodes = {}, {}, {}
-  local exdates, rdates = {}, {}
   for _, key in ipairs(sorted_keys(old, new, nodes)) do
-    local was, is = old[moved[key] or key], new[key]
-    local found = nodes[key]
+    local was, is, found = old[moved[key] or key], new[key], nodes[key]
     local was_excluded, is_excluded = was and was.excluded == true, is and is.excluded == true
+    local done, err = true, nil
     if is_excluded then
-      if found and not was_excluded then
-        for _, node in ipairs(found.all) do gone_nodes[node] = true end
-      end
-      if not was_excluded or retype or moved[key] then exdates[#exdates + 1] = key end
-    elseif found and is and (was ~= nil or not before) and not was_excluded then
-      local before_full, after_full = flat(before, moved[key] or key), flat(after, key)
-      settle(before_full, after_full, is)
-      if moved[key] or retype then
-        local id = component.find(found.node, "RECURRENCE-ID")
-        context.canonical = after
-        time.set_key(id, key, after, context, component.find(master, "DTSTART"))
-        job.changed = true
-      end
-      local done, err = write_node(job, found.node, before_full, after_full)
-      if not done then return nil, err end
+      if not was_excluded then drop_nodes(plan, found) end
+      if not was_excluded or retype or moved[key] then plan.exdates[#plan.exdates + 1] = key end
+    elseif is and found and was and not was_excluded then
+      done, err = change_override(job, master, found, before, moved[key] or key, after, key, retype)
     elseif is then
-      if found then
-        -- The tree has an override that the caller did not know, or one that was excluded too: it is written over.
-        for _, node in ipairs(found.all) do gone_nodes[node] = true end
+      -- A component that the caller did not know of, or that EXDATE took away as well, is written over.
+      drop_nodes(plan, found)
+      if not (was and not was_excluded and mapping.equal(was, is) and not retype) then
+        done, err = add_override(job, plan, group, master, was, after, key)
       end
-      local same = was ~= nil and not was_excluded and mapping.equal(was, is) and not retype
-      local empty, only_duration = plain_patch(is)
-      local generated = nil
-      local function given() -- asked only where the answer matters: it takes an expansion
-        if generated == nil then generated = recurrence.generates(after, key) end
-        return generated
-      end
-      if not same or not before then
-        if not empty and not (only_duration and not given()) then
-          local node, err = new_override(job, master, after, key)
-          if not node then return nil, err end
-          group.parent.components[#group.parent.components + 1] = node
-          if was == nil and not given() then rdates[#rdates + 1] = { key = key } end
-        elseif not given() then
-          if was ~= nil and not was_excluded then gone_rdates[key] = true end
-          rdates[#rdates + 1] = { key = key, duration = is.duration }
-        end
-      end
-    elseif found and was ~= nil then
-      for _, node in ipairs(found.all) do gone_nodes[node] = true end
+    elseif was then
+      drop_nodes(plan, found)
     end
-    if was_excluded and (not is_excluded or retype) then gone_exdates[key] = true end
-    if was and not was_excluded and (is == nil or is_excluded) then gone_rdates[key] = true end
+    if not done then return nil, err end
+    if was_excluded and (not is_excluded or retype) then plan.gone_exdates[key] = true end
+    if was and not was_excluded and (is == nil or is_excluded) then plan.gone_rdates[key] = true end
   end
   for target, key in pairs(moved) do
-    if old[key] and old[key].excluded and not (new[target] or {}).excluded then gone_exdates[key] = true end
+    if old[key] and old[key].excluded and not (new[target] or {}).excluded then plan.gone_exdates[key] = true end
   end
   if before and before.start ~= after.start then
-    -- Exceptions of the old times that the new series no longer names.
+    -- Dates of the old times that the new series no longer names.
     for key, patch in pairs(old) do
       if not new[key] then
-        if patch.excluded then gone_exdates[key] = true else gone_rdates[key] = true end
+        if patch.excluded then plan.gone_exdates[key] = true else plan.gone_rdates[key] = true end
       end
     end
   end
-  if retype then
-    for key, patch in pairs(old) do
-      if patch.excluded then gone_exdates[key] = true else gone_rdates[key] = true end
-      local still = new[key]
-      if still and not still.excluded and not nodes[key] and plain_patch(still) and not recurrence.generates(after, key) then
-        local listed = false
-        for _, r in ipairs(rdates) do listed = listed or r.key == key end
-        if not listed then rdates[#rdates + 1] = { key = key, duration = still.duration } end
-      end
-    end
-  end
-
-  context.canonical = base
-  if next(gone_exdates) then
-    recurrence.remove_dates(master, "EXDATE", gone_exdates, base, context)
-    job.changed = true
-  end
-  if next(gone_rdates) then
-    recurrence.remove_dates(master, "RDATE", gone_rdates, base, context)
-    job.changed = true
-  end
-  context.canonical = after
-  for _, key in ipairs(exdates) do
-    recurrence.add_date(master, "EXDATE", key, nil, after, context)
-    job.changed = true
-  end
-  for _, r in ipairs(rdates) do
-    recurrence.add_date(master, "RDATE", r.key, r.duration, after, context)
-    job.changed = true
-  end
-  if next(gone_nodes) then
-    remove_nodes(group.parent, gone_nodes)
-    job.changed = true
-  end
+  if retype then retype_dates(plan, old, nodes, after) end
+  carry_out(job, plan, group, master, before, after)
   return true
 end
 
