@@ -4,6 +4,7 @@ local raw = require "spec.support.raw"
 local server = require "lunation.server"
 local support = require "spec.support"
 local task = require "lunation.task"
+local timer = require "lunation.timer"
 
 describe("TLS", function()
   local cert, key, listener, url
@@ -127,6 +128,26 @@ describe("TLS", function()
       assert.is_true(result.stdout == ("0123456789abcdef"):rep(60000), version)
     end
     echo:close()
+  end)
+
+  it("answers pipelined requests in order, also those it has read ahead of", function()
+    local slow = assert(server.listen("https://127.0.0.1:0", { cert = cert, key = key }, function(req)
+      if req.path:find("0$") then timer.sleep(0.001) end
+      return { status = 200, body = "<" .. req.path .. ">" }
+    end))
+    local requests = {}
+    for i = 1, 2000 do requests[i] = raw.get("/" .. i, i == 2000 and "Connection: close\r\n" or "X-Padding: " .. ("x"):rep(100) .. "\r\n") end
+    local result = process.run {
+      args = { "openssl", "s_client", "-quiet", "-connect", (slow.url:gsub("^https://", "")) },
+      stdin = table.concat(requests), stderr = "ignore",
+    }
+    local n = 0
+    for path in result.stdout:gmatch("</(%d+)>") do
+      n = n + 1
+      assert.are.equal(n, tonumber(path))
+    end
+    assert.are.equal(2000, n)
+    slow:close()
   end)
 
   it("takes a new certificate on HUP, without a dropped request", function()

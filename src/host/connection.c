@@ -16,6 +16,7 @@ static char shared_in[SHARED];
 static char shared_out[SHARED];
 static size_t shared_out_len;
 static struct conn *corked;
+static bool shared_in_busy; /* requests in it are being answered */
 
 bool bytes_reserve(struct bytes *b, size_t more)
 {
@@ -310,7 +311,7 @@ static void conn_read(struct conn *c)
 	for (int i = 0; i < READS_PER_WAKE || tls_holds_input(c); i++) {
 		if (c->closed || c->failed || !wants_input(c))
 			return;
-		bool kept = c->in.len > c->in.at;
+		bool kept = c->in.len > c->in.at || shared_in_busy;
 		char *into = shared_in;
 		size_t room = SHARED;
 		if (kept) {
@@ -335,7 +336,9 @@ static void conn_read(struct conn *c)
 			c->in.len += (size_t)n;
 			process(c, c->in.data + c->in.at, c->in.len - c->in.at, true);
 		} else {
+			shared_in_busy = true;
 			process(c, into, (size_t)n, false);
+			shared_in_busy = false;
 		}
 		if (c->ssl ? !SSL_has_pending(c->ssl) : (size_t)n < room)
 			return;
