@@ -142,7 +142,7 @@ local function sync_collection(self, req)
       parts[#parts + 1] = response(collection .. each.name, nil, failing)
     else
       local inline = self.switches.inline ~= false and req.body:find("calendar-data", 1, true)
-      parts[#parts + 1] = response(collection .. each.name, body_of(self, each.name, inline))
+      parts[#parts + 1] = response((self.switches.inside or "") .. collection .. each.name, body_of(self, each.name, inline))
     end
   end
   if self.switches.stuck then at = since end
@@ -157,7 +157,7 @@ local function multiget(self, req)
     if failing then
       parts[#parts + 1] = response(path, nil, failing)
     elseif self.resources[name] then
-      parts[#parts + 1] = response(path, body_of(self, name, true))
+      parts[#parts + 1] = response((self.switches.inside or "") .. path, body_of(self, name, true))
     elseif self.switches.missing == "whole" then
       return { status = 404, body = "" }
     elseif self.switches.missing ~= "omit" then

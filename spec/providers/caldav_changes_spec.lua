@@ -4,7 +4,7 @@ local object = require "lunation.caldav.object"
 local session = require "lunation.caldav.session"
 local support = require "spec.support.caldav"
 
-local ics, drain = support.ics, support.drain
+local client, ics, drain = support.client, support.ics, support.drain
 
 describe("a CalDAV server that", function()
   local fake
@@ -146,6 +146,18 @@ describe("a CalDAV server that", function()
       local all = drain(one, calendar, state)
       assert.equal("unavailable", all.err.code)
       assert.equal(0, all.batches)
+    end)
+
+    it("under the name of a host that only it knows", function()
+      start { inside = "http://dav.internal:8080" }
+      fake:put("a.ics", ics("a"))
+      local one, calendar = identified()
+      local all = drain(one, calendar, nil)
+      assert.same({ ["a.ics"] = "One" }, all.upserts)
+      fake:put("a.ics", ics("a", "Two"))
+      local batch = assert(client.changes(one, calendar, all.state)())
+      assert.equal(fake.calendar .. "a.ics", batch.upserts[1].href)
+      assert.equal(ics("a", "Two"), batch.upserts[1].text)
     end)
 
     it("without bodies", function()

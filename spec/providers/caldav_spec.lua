@@ -33,7 +33,7 @@ end
 
 for _, name in ipairs(servers.selected()) do
   describe("caldav on " .. name .. " #servers", function()
-    local server, kind
+    local server
 
     local function account(user, password)
       return {
@@ -89,7 +89,6 @@ for _, name in ipairs(servers.selected()) do
 
     setup(function()
       server = assert(servers.start(name))
-      kind = server.kind
       if name == "radicale" then servers.make_calendar(server, "alice", "first", "First") end
     end)
 
@@ -388,10 +387,11 @@ for _, name in ipairs(servers.selected()) do
             "ATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.org" })
         end
 
-        local function copies(bob, id)
+        -- Bob's copy of a meeting, in whichever of his calendars it was put.
+        local function copy_of(bob, id)
           for _, calendar in ipairs(assert(client.calendars(bob))) do
             local found = object.find_uid(session.new(bob), calendar.href, id)
-            if found and found[1] then return found[1], calendar end
+            if found and found[1] then return { event = found[1], calendar = { id = calendar.href } } end
           end
         end
 
@@ -401,11 +401,9 @@ for _, name in ipairs(servers.selected()) do
           local id = uid()
           local event = assert(client.create(alice, calendar, { text = meeting(id) }))
           assert.is_string(event.etag)
-          local copy, at = support.eventually(function() return copies(bob, id) end, 10, "bob's copy")
-          at = at or select(2, copies(bob, id))
-          local accepted = copy.text:gsub("(ATTENDEE[^:]-PARTSTAT=)NEEDS%-ACTION([^:]-:mailto:bob)", "%1ACCEPTED%2")
-          accepted = accepted:gsub("(ATTENDEE[^\n]-PARTSTAT=)NEEDS%-ACTION", "%1ACCEPTED")
-          assert(client.update(bob, { id = at.href }, { id = copy.id, href = copy.href, text = accepted }, { etag = copy.etag }))
+          local copy = support.eventually(function() return copy_of(bob, id) end, 10, "bob's copy")
+          local accepted = copy.event.text:gsub("(PARTSTAT=)NEEDS%-ACTION", "%1ACCEPTED")
+          assert(client.update(bob, copy.calendar, { id = copy.event.id, href = copy.event.href, text = accepted }, { etag = copy.event.etag }))
           local answered = support.eventually(function()
             local now = assert(client.fetch(alice, calendar, event.id))
             return now.etag ~= event.etag and now
@@ -434,8 +432,8 @@ for _, name in ipairs(servers.selected()) do
           local quiet, loud = uid(), uid()
           assert(client.create(alice, calendar, { text = meeting(quiet) }, { schedule_agent = "client" }))
           assert(client.create(alice, calendar, { text = meeting(loud) }))
-          support.eventually(function() return copies(bob, loud) end, 10, "the other invitation")
-          assert.is_nil((copies(bob, quiet)))
+          support.eventually(function() return copy_of(bob, loud) end, 10, "the other invitation")
+          assert.is_nil((copy_of(bob, quiet)))
         end)
 
         it("names the organizer where the event does not", function()
@@ -445,10 +443,5 @@ for _, name in ipairs(servers.selected()) do
         end)
       end)
     end
-
-    it("is one of the servers that are recognized", function()
-      assert.truthy(kind)
-      assert.are_not.equal("unknown", identified().settings.server.kind)
-    end)
   end)
 end

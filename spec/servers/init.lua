@@ -54,8 +54,9 @@ function M.selected()
   local wanted = os.getenv("LUNATION_SERVERS")
   if not wanted or wanted == "" then return M.all end
   local list = {}
-  for _, name in ipairs(M.all) do
-    if (","..wanted..","):find("," .. name .. ",", 1, true) then list[#list + 1] = name end
+  for name in wanted:gmatch("[^,%s]+") do
+    assert(M.kinds[name], "LUNATION_SERVERS names no server of the specs: " .. name)
+    list[#list + 1] = name
   end
   return list
 end

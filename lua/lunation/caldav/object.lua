@@ -68,13 +68,25 @@ function M.get(session, url)
   return native(url, answer.body, etag, answer.headers["schedule-tag"])
 end
 
+---The address of a member that a server named. Behind a proxy servers may name themselves by a host that only they know.
+---@param calendar_url string
+---@param url string
+---@return string
+function M.member(calendar_url, url)
+  if href.origin(url) == href.origin(calendar_url) then return url end
+  return href.member(calendar_url, href.name(url))
+end
+
 ---An event out of a REPORT's response; nil where it carries no body.
+---@param calendar_url string
 ---@param response caldav.Response
 ---@return caldav.Event?
-function M.from_response(response)
+function M.from_response(calendar_url, response)
   local data = response:node(caldav, "calendar-data")
   if not data or not data.text or not data.text:find("%S") then return nil end
-  return native(response.href, data.text, response:text(dav, "getetag"), response:text(caldav, "schedule-tag"))
+  -- XML has lost the carriage returns that iCalendar's lines end with.
+  local text = data.text:gsub("\r?\n", "\r\n")
+  return native(M.member(calendar_url, response.href), text, response:text(dav, "getetag"), response:text(caldav, "schedule-tag"))
 end
 
 -- Reads resources one by one: what multiget could not say.
@@ -122,18 +134,19 @@ local function multiget(session, calendar_url, urls, found, gone, failed)
   end
   local answered, unclear = {}, {}
   for _, response in ipairs(result.responses) do
-    local event = M.from_response(response)
+    local event = M.from_response(calendar_url, response)
+    local name = href.name(response.href)
     if event then
-      answered[response.href] = true
+      answered[name] = true
       found[#found + 1] = event
     elseif response.status == 404 or response.status == 410 then
-      answered[response.href] = true
-      gone[#gone + 1] = response.href
+      answered[name] = true
+      gone[#gone + 1] = M.member(calendar_url, response.href)
     end
   end
-  -- Left out, refused, or named by another address: asked for by itself.
+  -- Left out or refused: asked for by itself.
   for _, url in ipairs(urls) do
-    if not answered[url] then unclear[#unclear + 1] = url end
+    if not answered[href.name(url)] then unclear[#unclear + 1] = url end
   end
   return get_each(session, unclear, found, gone, failed)
 end
@@ -165,11 +178,11 @@ function M.find_uid(session, calendar_url, uid)
   if not result then return nil, err end
   local list, bare = {}, {}
   for _, response in ipairs(result.responses) do
-    local event = M.from_response(response)
+    local event = M.from_response(calendar_url, response)
     if event then
       if M.uid(event.text) == uid then list[#list + 1] = event end
     elseif (not response.status or response.status == 200) and href.name(response.href) ~= "" then
-      bare[#bare + 1] = response.href
+      bare[#bare + 1] = M.member(calendar_url, response.href)
     end
   end
   if #bare > 0 then

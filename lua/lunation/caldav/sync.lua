@@ -101,7 +101,7 @@ local function list_etags(session, calendar)
     if is_member(calendar.id, response) and (not response.status or response.status < 400) then
       local etag = multistatus.etag(response:text(dav, "getetag"))
       etags[id_of(response.href)] = etag or ""
-      urls[#urls + 1] = response.href
+      urls[#urls + 1] = object.member(calendar.id, response.href)
     end
   end
   return etags, nil, urls
@@ -205,7 +205,7 @@ local function full(session, calendar, traits, limit)
         seen[id] = false
       elseif seen[id] == nil and is_member(calendar.id, response) then
         seen[id] = true
-        urls[#urls + 1] = response.href
+        urls[#urls + 1] = object.member(calendar.id, response.href)
       end
     end
     local moved = page.token ~= token
@@ -251,7 +251,7 @@ local function increment(session, calendar, state, traits, limit)
     end
     local result, named, missing = { found = {}, gone = {}, failed = {} }, {}, {}
     for _, response in ipairs(page.responses) do
-      local event = object.from_response(response)
+      local event = object.from_response(calendar.id, response)
       if response.status == 404 or response.status == 410 then
         result.gone[#result.gone + 1] = response.href
       elseif event then
@@ -259,7 +259,7 @@ local function increment(session, calendar, state, traits, limit)
         result.found[#result.found + 1] = event
       elseif is_member(calendar.id, response) then
         named[#named + 1] = response.href
-        missing[#missing + 1] = response.href
+        missing[#missing + 1] = object.member(calendar.id, response.href)
       end
     end
     for _, id in ipairs(retry_ids or {}) do missing[#missing + 1] = href.member(calendar.id, id) end
