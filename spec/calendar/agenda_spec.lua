@@ -434,6 +434,44 @@ describe("lunation.agenda", function()
     assert.has_error(function() a:put(2, 1, "x", 1, "{}") end)
   end)
 
+  it("survives any bytes in place of an event", function()
+    local pick = generator(11)
+    local a = agenda.new({})
+    local texts = {}
+    for i = 1, 20 do texts[i] = encode(random_event(pick, 100, true)) end
+    a:open(1, 1, ZONE)
+    for _ = 1, 3000 do
+      local text = texts[pick(1, #texts)]
+      for _ = 1, pick(1, 4) do
+        local at, kind = pick(1, #text), pick(1, 3)
+        local byte = kind == 1 and string.char(pick(0, 255)) or kind == 2 and "" or text:sub(at, at + pick(1, 30))
+        text = text:sub(1, at - 1) .. byte .. text:sub(at + 1)
+      end
+      a:put(1, pick(1, 60), "x", 1, text)
+    end
+    a:loaded(1, 1)
+    local list = a:entries({ calendars = { 1 }, from = BEGIN, to = BEGIN + 40 * 86400, limit = 200 })
+    for i = 2, #list do
+      assert.is_true(list[i - 1].start <= list[i].start)
+    end
+  end)
+
+  it("opens wide windows at once", function()
+    local a = agenda.new({})
+    a:open(1, 1, ZONE)
+    for i = 1, 2000 do
+      local text = '{"start":"2025-03-%02dT09:00:00","duration":"PT1H","recurrenceRules":[{"frequency":"yearly","count":3}]}'
+      a:put(1, i, "e" .. i, 1, text:format(i % 28 + 1))
+    end
+    a:put(1, 9999, "long", 1, '{"start":"2025-01-01T09:00:00","duration":"P9999999999D","recurrenceRules":[{"frequency":"daily"}]}')
+    local began = os.clock()
+    for _, window in ipairs({ { "1970-01-01", "2026-01-31" }, { "0000-01-01", "9999-12-31" }, { "2600-01-01", "9999-12-31" } }) do
+      local list = a:entries({ calendars = { 1 }, from = tz.to_utc(window[1]), to = tz.to_utc(window[2]), limit = 250 })
+      assert.equal(250, #list)
+    end
+    assert.is_true(os.clock() - began < 3)
+  end)
+
   it("streams a series that is too dense to keep, across a change of offset", function()
     local a = agenda.new({})
     a:open(1, 1)

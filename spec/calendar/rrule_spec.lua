@@ -104,6 +104,34 @@ describe("lunation.rrule", function()
     end)
   end)
 
+  it("survives any bytes in place of a rule, and ends", function()
+    local state = 5
+    local function pick(low, high)
+      state = (state * 1664525 + 1013904223) % 4294967296
+      return low + (state // 65536) % (high - low + 1)
+    end
+    local parts = {
+      "FREQ=DAILY", "FREQ=YEARLY", "FREQ=SECONDLY", "BYDAY=1MO,-5SU,TU", "BYMONTHDAY=31,-1", "BYYEARDAY=366,-366", "BYWEEKNO=53,-1", "BYMONTH=2",
+      "BYSETPOS=1,-366", "BYHOUR=0,23", "INTERVAL=999999999999999", "COUNT=3", "UNTIL=20300101T000000Z", "WKST=SU", "SKIP=FORWARD",
+      "RSCALE=GREGORIAN", "BYSECOND=60", "INTERVAL=7",
+    }
+    local began = os.clock()
+    for _ = 1, 400 do
+      local chosen = {}
+      for i = 1, pick(1, 6) do chosen[i] = parts[pick(1, #parts)] end
+      local text = table.concat(chosen, ";")
+      if pick(1, 3) == 1 then
+        local at = pick(1, #text)
+        text = text:sub(1, at - 1) .. string.char(pick(0, 255)) .. text:sub(at + pick(0, 2))
+      end
+      local got = rrule.expand({ dtstart = "2025-01-31T09:00:00", tzid = "Europe/Berlin", rrule = { text }, limit = 20 })
+      for i = 2, got and #got or 0 do
+        assert.is_true(got[i - 1] < got[i], text)
+      end
+    end
+    assert.is_true(os.clock() - began < 60)
+  end)
+
   it("reads and writes rules as tables", function()
     local rule = rrule.parse("RRULE:FREQ=MONTHLY;INTERVAL=2;BYDAY=-1FR,2MO;BYMONTH=6,1;UNTIL=20300101T000000Z;WKST=SU;")
     assert.same({
@@ -125,6 +153,22 @@ describe("lunation.rrule", function()
 end)
 
 describe("the published cases of other engines", function()
+  it("of what is no rule are refused as they say", function()
+    local file = io.open("../shared/corpora/rrule_invalid.jsonl")
+    if not file then
+      return pending("needs ../shared")
+    end
+    local json = require("cjson")
+    for line in file:lines() do
+      local case = json.decode(line)
+      local start = case.dtstart ~= json.null and case.dtstart or "2024-01-01T09:00:00"
+      assert.is_nil((rrule.expand({ dtstart = start, rrule = { case.rrule }, strict = true })), case.rrule)
+      local lenient = rrule.expand({ dtstart = start, rrule = { case.rrule }, limit = 3 })
+      assert.equal(case.mode == "strict", lenient ~= nil, case.rrule)
+    end
+    file:close()
+  end)
+
   it("agree with ours where those engines agree", function()
     local file = io.open("../shared/corpora/rrule_cases.jsonl")
     if not file then
