@@ -10,7 +10,7 @@
 #define REQUEST_TYPE "lunation.request"
 #define HEADERS_TYPE "lunation.request.headers"
 
-enum { EXTRAS = 1, BODY = 2, USER_VALUES = 2 };
+enum { EXTRAS = 1, BODY = 2, USER_VALUES = 2, PAIRS_AHEAD = 32 };
 
 struct request {
 	struct http_span method, path, query, target, host;
@@ -190,7 +190,10 @@ static void push_decoded(lua_State *L, const char *s, size_t len, bool form)
 static void push_pairs(lua_State *L, const char *s, size_t len, const char *name, size_t name_len)
 {
 	lua_Integer n = 0;
-	lua_newtable(L);
+	int pairs = len > 0;
+	for (size_t i = 0; i < len && pairs < PAIRS_AHEAD; i++)
+		pairs += s[i] == '&';
+	lua_createtable(L, 0, name ? 0 : pairs);
 	for (size_t i = 0; i < len;) {
 		const char *amp = memchr(s + i, '&', len - i);
 		size_t end = amp ? (size_t)(amp - s) : len;
