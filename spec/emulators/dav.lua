@@ -20,7 +20,7 @@ local Dav = {}
 Dav.__index = Dav
 
 local home = "/cal/alice/"
-local collection = home .. "work/"
+local collection = home .. "team/"
 
 local function multistatus(parts, token)
   return {

@@ -81,8 +81,8 @@ describe("a CalDAV server that", function()
       fake.answer = function(req)
         if req.method ~= "REPORT" or not req.body:find("sync-collection", 1, true) or req.body:find("<D:sync-token>t", 1, true) then return end
         pages = pages + 1
-        local parts = { dav.response("/cal/alice/work/", nil, 507) }
-        for index = 1, 3 do parts[#parts + 1] = dav.response(("/cal/alice/work/%d.ics"):format(index), "<D:getetag>&quot;x&quot;</D:getetag>") end
+        local parts = { dav.response("/cal/alice/team/", nil, 507) }
+        for index = 1, 3 do parts[#parts + 1] = dav.response(("/cal/alice/team/%d.ics"):format(index), "<D:getetag>&quot;x&quot;</D:getetag>") end
         return dav.multistatus(parts, "t" .. fake.clock)
       end
       local all = drain(one, calendar, nil)
@@ -141,7 +141,7 @@ describe("a CalDAV server that", function()
       local one, calendar = identified()
       local state = drain(one, calendar, nil).state
       fake.answer = function(req)
-        if req.method == "REPORT" then return dav.multistatus { dav.response("/cal/alice/work/", nil, 503) } end
+        if req.method == "REPORT" then return dav.multistatus { dav.response("/cal/alice/team/", nil, 503) } end
       end
       local all = drain(one, calendar, state)
       assert.equal("unavailable", all.err.code)

@@ -137,7 +137,7 @@ describe("a CalDAV server that", function()
       assert.equal("unauthorized", err.code)
     end)
 
-    it("for now, and says for how long", function()
+    it("for a while, and says for how long", function()
       start()
       local one, calendar = identified()
       for status, code in pairs { [503] = "unavailable", [429] = "rate_limited" } do
@@ -306,7 +306,7 @@ describe("a CalDAV server that", function()
     it("as only to be read", function()
       local found = only(calendar .. "<D:current-user-privilege-set><D:privilege><D:read/></D:privilege></D:current-user-privilege-set>")
       assert.is_true(found.readOnly)
-      assert.equal("work", found.title)
+      assert.equal("team", found.title)
     end)
 
     it("which are no calendars of events", function()
