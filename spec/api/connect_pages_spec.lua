@@ -101,7 +101,7 @@ limits { sign_in_time="3s" }
         assert.is_truthy(response.headers.location:find(part, 1, true), part)
       end
       local cookie = response.headers["set-cookie"]
-      for _, part in ipairs { "HttpOnly", "SameSite=Lax", "Path=/" } do assert.is_truthy(cookie:find(part, 1, true), part) end
+      for _, part in ipairs { "HttpOnly", "SameSite=Lax", "Path=/", "oauth_req=", "Max-Age=7200" } do assert.is_truthy(cookie:find(part, 1, true), part) end
     end)
 
     it("answers at /api/authorize too", function()
@@ -313,6 +313,13 @@ limits { sign_in_time="3s" }
       assert.equal(403, stranger:request("GET", address).status)
       assert.equal(400, stranger:request("GET", "/api/oauth/accounts?request=nothing").status)
       assert.equal(400, stranger:request("GET", "/api/oauth/consent").status)
+      -- A page that is opened without its request is that of the request the browser began last.
+      local browser = pages.browser(server)
+      list = browser:open(pages.address(new_user()))
+      local id = pages.link(list, "/add/caldav"):match("request=([%w_-]+)")
+      assert.equal(400, browser:request("GET", "/api/oauth/accounts").status)
+      browser.cookies.oauth_req = id
+      assert.equal(200, browser:request("GET", "/api/oauth/accounts").status)
     end)
 
     it("gives no code without an account", function()

@@ -1,5 +1,7 @@
 -- A `lunation serve` with an app, users and accounts, and clients that speak the connect dialect to it.
 
+local config = require "lunation.config"
+local engine = require "lunation.engine"
 local http = require "lunation.http"
 local json = require "lunation.json"
 local support = require "spec.support"
@@ -11,6 +13,7 @@ connect.secret = "demo-secret-of-the-specs"
 connect.redirect_uri = "http://127.0.0.1:9/callback"
 
 local CONFIG = [[
+store "sqlite:lunation.db"
 app { id="demo", secret="demo-secret-of-the-specs", name="Demo Planner", redirect_uris={ "http://127.0.0.1:9/callback" } }
 app { id="other", secret="other-secret-of-the-specs", name="Other", redirect_uris={ "http://127.0.0.1:9/other", "http://127.0.0.1:9/second?a=b" } }
 log { level="warn" }
@@ -74,7 +77,7 @@ function connect.command(server, command, stdin)
   return result.stdout ~= "" and json.decode(result.stdout) or {}
 end
 
----Start a server.
+---Start a server. `engine` is one on the same store, to prepare it without a command for every step.
 ---@param options { config: string|nil, args: string[]|nil }|nil
 ---@return table server
 function connect.serve(options)
@@ -85,17 +88,24 @@ function connect.serve(options)
     local response = http.request { url = server.url .. "/api/health", timeout = 5 }
     return response and response.status == 200
   end, 20, "an answer of the server")
+  server.engine = assert(engine.open(assert(config.load(server.config))))
+  local stop = server.stop
+  function server.stop(signal)
+    if server.engine then server.engine:close() end
+    server.engine = nil
+    return stop(signal)
+  end
   return server
 end
 
----A token for a user, made on the command line.
+---A token for a user, as `lunation app token` makes it.
 ---@param server table
 ---@param user string
 ---@param scope string|nil
 ---@param app string|nil
 ---@return string
 function connect.token(server, user, scope, app)
-  return connect.command(server, { "app", "token", app or connect.app, "--user", user, "--scope", scope or "read-write" }).access_token
+  return assert(server.engine.oauth:issue { app = app or connect.app, user = user, scope = scope }).access_token
 end
 
 ---A user with an account of the `local` provider, and a function that calls the API as this user.
@@ -104,7 +114,10 @@ end
 ---@return fun(method: string, path: string, options: table|nil): table call
 ---@return string token
 function connect.local_user(server, user)
-  connect.command(server, { "account", "add", "local", "--app", connect.app, "--user", user })
+  local store = server.engine.store
+  local row = assert(store:user(connect.app, user, { create = true }))
+  local known = assert(server.engine.providers:get("local").identify { settings = {} })
+  assert(store:account_add { user = row.id, provider = "local", identity = known.identity, name = known.name, settings = known.settings, credentials = {} })
   local token = connect.token(server, user)
   return function(method, path, options) return connect.call(server, token, method, path, options) end, token
 end

@@ -156,7 +156,7 @@ local function begin(engine, base, req)
     log.error("an authorization request could not be kept", { reason = tostring(failed) })
     return failure(req, { key = "failure_generic", status = 500, app = request.app, data = request.data })
   end
-  return redirect(("%s/accounts?%s&%s"):format(base, form.encode { { "request", id } }, request.kept), 302, { cookie })
+  return redirect(("%s/accounts?%s&%s"):format(base, form.encode { { "request", id } }, request.kept), 302, { cookie, session.request_cookie(engine, req, id) })
 end
 
 ---The list of accounts, and the providers of further ones.

@@ -7,6 +7,8 @@ local session = {}
 
 local PLAIN, SECURE = "oauth_browser", "__Host-oauth_browser"
 local COOKIE_AGE = 90 * 86400
+-- The request that the browser began last, for pages that are opened without naming one.
+local REQUEST = "oauth_req"
 local REQUEST_AGE = 7200
 
 local function hash(text)
@@ -30,15 +32,27 @@ function session.browser(engine, req)
   return secret, cookie
 end
 
+---The value of a cookie that has the length of ours.
+local function cookie_of(req, name, length)
+  for pair in (req.headers["cookie"] or ""):gmatch("[^;]+") do
+    local key, value = pair:match("^%s*([^=%s]+)=([%w_-]+)%s*$")
+    if key == name and #value == length then return value end
+  end
+end
+
 ---@param engine table
 ---@param req table
 ---@return string|nil
 function session.secret(engine, req)
-  local name = secure(engine, req) and SECURE or PLAIN
-  for pair in (req.headers["cookie"] or ""):gmatch("[^;]+") do
-    local key, value = pair:match("^%s*([^=%s]+)=([%w_-]+)%s*$")
-    if key == name and #value == 43 then return value end
-  end
+  return cookie_of(req, secure(engine, req) and SECURE or PLAIN, 43)
+end
+
+---@param engine table
+---@param req table
+---@param id string of the request
+---@return string cookie
+function session.request_cookie(engine, req, id)
+  return ("%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s"):format(REQUEST, id, REQUEST_AGE, secure(engine, req) and "; Secure" or "")
 end
 
 ---@param secret string
@@ -67,6 +81,7 @@ end
 ---@return table|nil request
 ---@return "expired"|"browser"|nil reason
 function session.load(engine, req, id)
+  id = id or cookie_of(req, REQUEST, 24)
   local request = type(id) == "string" and #id <= 64 and engine.store:authorization(id)
   if not request or request.expires <= engine.store.clock() or request.finished then return nil, "expired" end
   local secret = session.secret(engine, req)
