@@ -81,8 +81,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (rc == HTTP1_OK && size > 2) {
 		char *exact = malloc(size);
 		memcpy(exact, copy, size);
+		memset(&head, 0xff, sizeof head);
 		if (http1_parse(exact, size, 100, &head) == HTTP1_OK)
 			check_head(exact, size, &head);
+		/* what a refused head left is shown to the handler of errors */
+		check_span(head.target, size);
+		for (unsigned i = 0; i < head.nfields; i++) {
+			check_span(head.fields[i].name, size);
+			check_span(head.fields[i].value, size);
+		}
 		free(exact);
 	}
 	uint64_t whole, pieces;

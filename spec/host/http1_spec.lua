@@ -17,7 +17,8 @@ describe("HTTP/1.1 requests", function()
   -- what is sent, and the status that answers it; every refusal also ends the connection
   local refused = {
     ["both lengths"] = { "POST / HTTP/1.1\r\n" .. H .. "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
-    ["both lengths, the other way round"] = { "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc", 400 },
+    ["both lengths, the other way round"] = {
+      "POST / HTTP/1.1\r\n" .. H .. "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc", 400 },
     ["Content-Length twice"] = { "POST / HTTP/1.1\r\n" .. H .. "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400 },
     ["Content-Length twice, different"] = { "POST / HTTP/1.1\r\n" .. H .. "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400 },
     ["Content-Length as a list"] = { "POST / HTTP/1.1\r\n" .. H .. "Content-Length: 3, 3\r\n\r\nabc", 400 },
@@ -154,6 +155,21 @@ describe("HTTP/1.1 requests", function()
   it("with a bare LF are refused at once, before the head is complete", function()
     local response = assert(raw.exchange(listener.url, "GET / HTTP/1.1\nHost: a", { timeout = 2 }))
     assert.are.equal(400, response.status)
+  end)
+
+  it("show the handler of errors the fields before the one that was refused, and nothing else", function()
+    local shown
+    local picky = assert(server.listen("http://127.0.0.1:0", { failure = function(req, err)
+      shown = req:header_pairs()
+      return { status = err.status, body = req.path }
+    end }, function() end))
+    raw.exchange(picky.url, "GET /other HTTP/1.1\r\n" .. ("X: y\r\n"):rep(99) .. "\r\n")
+    for _, bad in ipairs { "Broken\r\n", "Bad: a\0b\r\n", " folded\r\n", "Host: twice\r\n" } do
+      local response = raw.exchange(picky.url, "GET /p HTTP/1.1\r\nHost: a\r\nOne: 1\r\n" .. bad .. "\r\n")
+      assert.are.same({ 400, "/p" }, { response.status, response.body })
+      assert.are.same({ { "Host", "a" }, { "One", "1" }, bad:find("^Host") and { "Host", "twice" } or nil }, shown)
+    end
+    picky:close()
   end)
 
   it("smuggle nothing behind a refused one", function()

@@ -281,7 +281,7 @@ int http1_parse(const char *buf, size_t size, unsigned max_fields, struct http_h
 	while (buf[i] != '\r') {
 		if (head->nfields == max_fields)
 			return refuse(head, 431, "too many header fields");
-		struct http_field *f = &head->fields[head->nfields++];
+		struct http_field *f = &head->fields[head->nfields];
 		size_t start = i;
 		while (is((unsigned char)buf[i], TOKEN))
 			i++;
@@ -301,6 +301,7 @@ int http1_parse(const char *buf, size_t size, unsigned max_fields, struct http_h
 		while (end > start && (buf[end - 1] == ' ' || buf[end - 1] == '\t'))
 			end--;
 		f->value = span(start, end);
+		head->nfields++; /* only whole fields are counted: a refused head is looked at too */
 		rc = take_field(buf, f, head);
 		if (rc)
 			return rc;
