@@ -29,7 +29,7 @@ function access.body(req)
   local text = req.body
   if text == nil or text:find("^%s*$") then return {} end
   -- What begins like an object is one: tools call JSON a form when nobody tells them otherwise.
-  local declared = (req.headers["content-type"] or ""):lower()
+  local declared = (req:header "content-type" or ""):lower()
   if declared:find("application/x-www-form-urlencoded", 1, true) and not text:find("^%s*{") then
     local fields = form.decode(text)
     for name, value in pairs(fields) do
@@ -82,7 +82,7 @@ end
 ---@return lunation.identity|nil
 ---@return lunation.Error|nil
 local function authenticate(engine, req)
-  local header = req.headers["authorization"]
+  local header = req:header "authorization"
   if not header then return nil, errors.new("unauthorized", "A bearer token is required") end
   local token = header:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +([^%s]+)%s*$")
   if not token then return nil, errors.new("unauthorized", "The Authorization header holds no bearer token") end

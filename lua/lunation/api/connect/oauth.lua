@@ -14,7 +14,7 @@ local oauth = {}
 ---@return string|nil secret
 ---@return lunation.Error|nil
 local function credentials(req, body)
-  local header = req.headers["authorization"]
+  local header = req:header "authorization"
   if header then
     local encoded = header:match("^[Bb][Aa][Ss][Ii][Cc] +([%w+/=_-]+)%s*$")
     local id, secret = (encoded and crypto.unbase64(encoded) or ""):match("^([^:]*):(.*)$")
