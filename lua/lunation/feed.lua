@@ -39,6 +39,8 @@ function M.source(address)
 end
 
 local function bad_feed(why, fields)
+  fields = fields or {}
+  fields.reason = why
   return errors.new("provider_error", "The feed is no iCalendar text: " .. why, fields)
 end
 

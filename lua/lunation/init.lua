@@ -98,6 +98,14 @@ local function find_calendar(name)
   return nil, errors.new("not_found", ("there is no calendar `%s`"):format(name))
 end
 
+--- One calendar: "work/primary", "work/Team" (an account, then a calendar's id, title or `primary`), or a name without
+--- account.
+---@param name string|table
+---@return table row
+function cal.calendar(name)
+  return check(find_calendar(name))
+end
+
 -- --- reading ----------------------------------------------------------------------------------------------------------
 
 -- An instance as an event of its own: it says where it is from, and when it is in instants.
@@ -157,6 +165,53 @@ function cal.events(query)
     local item = page[i]
     return item and told_instance(item, accounts[item.calendar.account])
   end
+end
+
+-- "PT30M", "30m", or minutes.
+local function seconds_of(value, field)
+  if value == nil then return nil end
+  local seconds, why
+  if type(value) == "number" then seconds = value * 60 else seconds, why = units.seconds(value) end
+  if not seconds then error(errors.new("invalid_request", ("%s: %s"):format(field, why), { field = field }), 3) end
+  return math.floor(seconds)
+end
+
+--- When all of several calendars have time. Each account is one attendee: it is busy while any of its calendars is.
+---@param query {accounts: any[]?, calendars: string[]?, duration: string|number, windows: any[]?, increment: string|number|nil,
+---  hours: table[]?, optional: any[]?, minAttendees: integer?, bufferBefore: string|number|nil, bufferAfter: string|number|nil,
+---  notice: string|number|nil, maxPerDay: integer?, align: "window"|"clock"|nil, limit: integer?, timeZone: string?, stale: table[]?}
+---  numbers are minutes; windows: "2025-11-03T09:00/2025-11-03T18:00", "now/+7d" or {from, to}, a week from now without; increment:
+---  slots that often, else whole ranges; hours: {{days={"mo","tu"}, from="09:00", to="17:00"}} of everybody; optional: accounts that
+---  count for minAttendees only; notice: no slot begins earlier than so long from now
+---@return lunation.Availability[] in order
+function cal.availability(query)
+  local availability = require "lunation.availability"
+  local zone = query.timeZone or when.zone()
+  local windows, from, to = availability.windows(query.windows, zone)
+  check(windows, from)
+  local duration = seconds_of(query.duration, "duration")
+  if not duration then error(errors.new("invalid_request", "duration is missing", { field = "duration" }), 2) end
+  local margin = math.max(seconds_of(query.bufferBefore, "bufferBefore") or 0, seconds_of(query.bufferAfter, "bufferAfter") or 0)
+  local attendees = {}
+  local function ask(selection, required)
+    local calendars, accounts = choose(selection)
+    local of = {}
+    for _, account in pairs(accounts) do of[account.id] = {} end
+    for _, calendar in ipairs(calendars) do table.insert(of[calendar.account], calendar) end
+    for _, list in pairs(of) do
+      local busy, err = availability.of_calendars(engine().query, list, accounts, from - margin, to + margin)
+      attendees[#attendees + 1] = { busy = check(busy, err), required = required, hours = query.hours }
+    end
+  end
+  ask({ accounts = query.accounts, calendars = query.calendars, stale = query.stale }, true)
+  if query.optional then ask({ accounts = query.optional, stale = query.stale }, false) end
+  local notice = seconds_of(query.notice, "notice")
+  return check(availability.solve {
+    calendars = attendees, windows = windows, duration = duration, increment = seconds_of(query.increment, "increment"), tzid = zone,
+    buffer_before = seconds_of(query.bufferBefore, "bufferBefore"), buffer_after = seconds_of(query.bufferAfter, "bufferAfter"),
+    min_attendees = query.minAttendees, max_per_day = query.maxPerDay, align = query.align, limit = query.limit,
+    not_before = notice and os.time() + notice,
+  })
 end
 
 --- How long an event lasts, for people: "1h30m", "2 days".

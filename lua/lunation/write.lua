@@ -137,7 +137,7 @@ function Write:_create(request, held)
     if not state then return nil, answer end
     if state == "done" then return replayed(self, calendar, answer) end
   end
-  local ran, row, err = pcall(steps.create, writer, { id = id, event = event, given = given, once = once })
+  local ran, row, err = pcall(steps.create, writer, { id = id, event = event, given = given, once = once, like = request.like })
   if once and not (ran and row) then
     -- With its intent still open nobody knows yet whether there will be an answer.
     if writer.open then self.store:idempotency_leave(once) else self.store:idempotency_forget(once) end
@@ -147,7 +147,8 @@ function Write:_create(request, held)
 end
 
 --- Creates an event.
----@param request { calendar: lunation.CalendarRow, event: lunation.Event, app: string?, user: integer?, key: string? } key: Idempotency-Key of the app's user
+---@param request { calendar: lunation.CalendarRow, event: lunation.Event, app: string?, user: integer?, key: string?, like: table? }
+---  key: Idempotency-Key of the app's user; like: a native event of that provider whose further properties the new one has too
 ---@return lunation.EventRow?, lunation.Error?
 function Write:create(request)
   return to_the_end(function(held)

@@ -26,7 +26,7 @@ describe("the command", function()
   it("explains itself and every command", function()
     local all = run "help"
     assert.are.equal(0, all.code)
-    for _, name in ipairs { "serve", "run", "app", "account", "events", "ics", "check", "version", "help" } do
+    for _, name in ipairs { "serve", "run", "app", "account", "events", "free", "expand", "import", "export", "ics", "check", "version", "help" } do
       assert.matches("lunation " .. name .. "%s+%l", all.stdout)
       local help, option = run("help", name), run(name, "--help")
       assert.are.equal(0, help.code)

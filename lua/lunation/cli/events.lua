@@ -1,24 +1,15 @@
 -- lunation events: the agenda of every account.
 
-local errors = require "lunation.errors"
+local input = require "lunation.cli.input"
 local output = require "lunation.cli.output"
 local tz = require "lunation.tz"
 local when = require "lunation.when"
-
-local function id_list(texts)
-  local ids = {}
-  for i, text in ipairs(texts or {}) do
-    ids[i] = math.tointeger(tonumber(text))
-    if not ids[i] then return nil, errors.new("usage", ("`%s` is not an account's id"):format(text)) end
-  end
-  return texts and ids
-end
 
 local function run(_, options, context)
   local engine, err = context:engine()
   if not engine then return nil, err end
   local accounts
-  accounts, err = id_list(options.account)
+  accounts, err = input.ids(options.account)
   if err then return nil, err end
   require("lunation.engine").provide(function() return engine end)
   local cal = require "lunation"
@@ -65,11 +56,7 @@ return {
     ["--calendar"] = { value = "NAME", many = true, help = "only these calendars: id, title, or ACCOUNT/CALENDAR" },
     ["--zone"] = {
       value = "ZONE", help = "the time zone of --from, --to and the table; this machine's",
-      read = function(text)
-        local zone = tz.resolve(text)
-        if zone then return zone end
-        return nil, "a time zone like Europe/Paris expected"
-      end,
+      read = input.zone,
     },
     ["--json"] = { help = "as JSON" },
   },

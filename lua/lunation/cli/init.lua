@@ -6,7 +6,7 @@ local errors = require "lunation.errors"
 local cli = {}
 
 --- Sub-commands in the order of `lunation help`; each is the file lua/lunation/cli/NAME.lua.
-cli.commands = { "serve", "run", "app", "account", "events", "ics", "check", "version", "help" }
+cli.commands = { "serve", "run", "app", "account", "events", "free", "expand", "import", "export", "ics", "check", "version", "help" }
 
 --- What every command takes.
 cli.common = {

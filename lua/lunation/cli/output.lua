@@ -67,4 +67,22 @@ function output.progress()
   }
 end
 
+--- A bar for work whose length is known: `importing [########------]  57%  5700 of 10000`; a counter where it is not.
+---@param what string
+---@return {update: fun(done: integer, total: integer?), finish: fun()}
+function output.bar(what)
+  local line, shown = output.progress(), nil
+  return {
+    update = function(done, total)
+      local step = total and done * 200 // math.max(total, 1) or done // 64
+      if step == shown then return end
+      shown = step
+      if not total then return line.update(("%s %d"):format(what, done)) end
+      local full = 30 * done // math.max(total, 1)
+      line.update(("%s [%s%s] %3d%%  %d of %d"):format(what, ("#"):rep(full), ("-"):rep(30 - full), 100 * done // math.max(total, 1), done, total))
+    end,
+    finish = line.finish,
+  }
+end
+
 return output

@@ -22,7 +22,7 @@ Store.__index = Store
 ---@field user integer?
 
 local CONCERNS = {
-  "apps", "accounts", "calendars", "events", "apply", "leases", "intents", "idempotency", "jobs", "changes", "tokens",
+  "apps", "accounts", "calendars", "events", "apply", "leases", "intents", "idempotency", "jobs", "changes", "tokens", "imports",
 }
 
 for _, name in ipairs(CONCERNS) do

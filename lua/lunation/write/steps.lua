@@ -109,7 +109,7 @@ end
 
 --- Creates an event.
 ---@param writer lunation.Writer
----@param wanted { id: string, event: lunation.Event, given: boolean, once: table? }
+---@param wanted { id: string, event: lunation.Event, given: boolean, once: table?, like: table? }
 ---@return lunation.EventRow?, lunation.Error?
 function steps.create(writer, wanted)
   local open, busy = intent.begin(writer, {
@@ -120,7 +120,7 @@ function steps.create(writer, wanted)
   if known and wanted.given then
     return fail(writer, open, errors.new("conflict", "an event of this UID is there already", { field = "uid" }))
   end
-  local native, err = send(writer, wanted.event, wanted.id, { given = wanted.given })
+  local native, err = send(writer, wanted.event, wanted.id, { given = wanted.given, like = wanted.like })
   if native then
     return succeed(writer, open, { { native, known and known.revision or false } }, native.id)
   end
