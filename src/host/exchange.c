@@ -39,6 +39,43 @@ struct exchange *exchange_new(struct conn *c, int32_t stream)
 	return ex;
 }
 
+/* Under pcall: (message, request id, error) to lunation.log; the error may be any value, its __tostring may raise. */
+static int log_in_lua(lua_State *L)
+{
+	luaL_tolstring(L, 3, NULL);
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "lunation.log");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "error");
+	lua_pushvalue(L, 1);
+	lua_createtable(L, 0, 2);
+	lua_pushvalue(L, 2);
+	lua_setfield(L, -2, "request_id");
+	lua_pushvalue(L, 4);
+	lua_setfield(L, -2, "error");
+	lua_call(L, 2, 0);
+	return 0;
+}
+
+/* The error stands on the top of `from`, and stays. */
+static void log_error(struct exchange *ex, lua_State *from, const char *message)
+{
+	lua_State *L = engine_state(ex->engine);
+	lua_pushvalue(from, -1);
+	lua_pushcfunction(L, log_in_lua);
+	lua_pushstring(L, message);
+	lua_pushstring(L, ex->id);
+	if (from == L)
+		lua_rotate(L, -4, 3);
+	else
+		lua_xmove(from, L, 1);
+	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+		fprintf(stderr, "lunation: %s (request %s), and the log failed: %s\n", message, ex->id,
+			lua_tostring(L, -1));
+		lua_pop(L, 1);
+	}
+}
+
 static void log_access(lua_State *L, struct exchange *ex)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ex->access);
@@ -233,9 +270,11 @@ static void fail(struct exchange *ex, lua_State *L, int status)
 {
 	lua_State *main = engine_state(ex->engine);
 	if (ex->failing || ex->failure == LUA_NOREF) {
-		const char *text = lua_tostring(L, -2);
-		fprintf(stderr, "lunation: request %s failed: %s\n", ex->id, text ? text : "(an error object)");
-		lua_pop(L, 2);
+		bool raised = !lua_isnil(L, -1);
+		lua_pop(L, 1);
+		if (raised)
+			log_error(ex, L, "a request failed");
+		lua_pop(L, 1);
 		send_plain(ex, status);
 		return;
 	}
@@ -368,8 +407,7 @@ static void on_streamed(void *ud, lua_State *L, bool ok, int nresults)
 		return;
 	}
 	if (!ok)
-		fprintf(stderr, "lunation: request %s failed while its body was sent: %s\n", ex->id,
-			luaL_tolstring(L, -1, NULL));
+		log_error(ex, L, "a request failed while its body was sent");
 	if (ex->stream)
 		http2_end(ex, ok);
 	else
