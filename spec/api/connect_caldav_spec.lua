@@ -152,6 +152,14 @@ describe("connect: a CalDAV account", function()
     local response = call("PUT", "/event", { body = { provider = "caldav", calendarId = calendar, eventId = events[2].id, title = "Moved" } })
     assert.same({ 200, "Moved", "2025-11-04T01:00:00.000Z", events[2].id },
       { response.status, response.json.title, response.json.start, response.json.id })
+    -- An instant that the client names is that instant; the event goes on floating.
+    response = call("PUT", "/event", { body = {
+      provider = "caldav", calendarId = calendar, eventId = events[1].id, start = "2025-11-03T03:00:00Z", ["end"] = "2025-11-03T05:00:00Z",
+    } })
+    assert.same({ 200, "2025-11-03T03:00:00.000Z", "2025-11-03T05:00:00.000Z" }, { response.status, response.json.start, response.json["end"] })
+    assert.equal("2025-11-03T03:00:00.000Z", page()[1].start)
+    local _, text = get "floating.ics"
+    assert.is_truthy(text:find("DTSTART:20251103T120000\r?\n"), text)
   end)
 
   it("keeps what other apps wrote into custom", function()

@@ -303,6 +303,24 @@ describe("connect: /event", function()
       assert.same({ false, "2025-11-03T15:00:00.000Z", "2025-11-03T16:30:00.000Z" }, { body.allDay, body.start, body["end"] })
     end)
 
+    it("takes the days of the event's own clock when it becomes one of days", function()
+      local event = made { start = "2025-11-03T23:30:00Z", ["end"] = "2025-11-05T00:30:00Z", timeZone = "Europe/Berlin" }
+      local body = changed(event, { allDay = true })
+      assert.same({ "2025-11-04T00:00:00.000Z", "2025-11-06T00:00:00.000Z" }, { body.start, body["end"] })
+    end)
+
+    it("keeps the zone of a series that is moved by instants", function()
+      local event = series { start = "2025-10-24T07:00:00Z", ["end"] = "2025-10-24T08:00:00Z", timeZone = "Europe/Berlin" }
+      changed(event, { start = "2025-10-24T08:00:00Z" })
+      assert.same({ "2025-10-24T08:00:00.000Z", "2025-10-25T08:00:00.000Z", "2025-10-26T09:00:00.000Z", "2025-10-27T09:00:00.000Z",
+        "2025-10-28T09:00:00.000Z" }, starts(list { start = "2025-10-01", ["end"] = "2025-11-01" }))
+    end)
+
+    it("keeps an instant in an hour that the clock repeats", function()
+      local body = made { start = "2025-10-26T01:30:00Z", ["end"] = "2025-10-26T02:30:00Z", timeZone = "Europe/Berlin" }
+      assert.equal("2025-10-26T01:30:00.000Z", body.start)
+    end)
+
     it("replaces custom and attendees", function()
       local event = made { custom = { a = 1, b = 2 }, attendees = { "bob@example.org", "carol@example.org" } }
       local body = changed(event, { custom = { c = 3 }, attendees = { "carol@example.org", "dave@example.org" } })

@@ -254,6 +254,19 @@ limits { sign_in_time="3s" }
       assert.is_truthy(list.body:find("was removed", 1, true))
     end)
 
+    it("are only so many, and one that is there may be connected again", function()
+      local small = connect.serve { config = ('outgoing { allow={ "%s" } }\nlimits { accounts=1 }\n'):format(radicale.base:match("//(.*)$")) }
+      local browser = pages.browser(small)
+      local list = sign_in(browser, browser:open(pages.address("u")), alice())
+      assert.is_truthy(list.body:find('role="status"', 1, true))
+      local refused = browser:submit(browser:open(pages.link(list, "/add/local")))
+      assert.equal(400, refused.status)
+      assert.is_truthy(refused.body:find("No further account can be connected", 1, true))
+      assert.is_truthy(sign_in(browser, list, alice()).body:find('role="status"', 1, true))
+      assert.is_true(connect.call(small, connect.token(small, "u"), "GET", "/connection-status").json.limitReached)
+      small.stop()
+    end)
+
     it("of a user are hidden from a browser that did not connect them", function()
       local user = new_user()
       local browser = pages.browser(server)

@@ -87,6 +87,24 @@ function accounts.address(text)
   return text
 end
 
+---Whether a user has as many accounts as one may have. One that is there already may always be connected again.
+---@param engine table
+---@param user table
+---@param provider string
+---@param identity string
+---@return boolean|nil
+---@return lunation.Error|nil
+function accounts.full(engine, user, provider, identity)
+  local most = engine.config.limits.accounts or 0
+  if most == 0 then return false end
+  local all, err = engine.store:accounts { app = user.app, user = user.id }
+  if not all then return nil, err end
+  for _, account in ipairs(all) do
+    if account.provider == provider and account.identity == identity then return false end
+  end
+  return #all >= most
+end
+
 ---Verify a sign-in at the provider and keep the account.
 ---@param engine table
 ---@param user table the store's user
@@ -107,7 +125,11 @@ function accounts.connect(engine, user, provider, values)
   local identify = engine.providers:get(provider.name).identify
   local known, err = task.deadline(engine.config.limits.sign_in_time or 20, identify, sign_in)
   if not known then return nil, errors.from(err) end
-  local account, failed = engine.store:account_add {
+  local full, failed = accounts.full(engine, user, provider.name, known.identity)
+  if failed then return nil, failed end
+  if full then return nil, errors.new("forbidden", "no further account", { field = "accounts" }) end
+  local account
+  account, failed = engine.store:account_add {
     user = user.id, provider = provider.name, identity = known.identity, name = known.name, url = known.url or values.url,
     username = values.username, credentials = credentials, settings = known.settings,
   }

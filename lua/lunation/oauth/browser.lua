@@ -222,6 +222,7 @@ local function refused(step, provider, err)
     return sign_in_page(step, provider, {}, step.text("error_limit", { minutes = math.ceil(err.retry_after / 60) }), 429)
   end
   local refusal = REFUSALS[err.code] or { "error_generic" }
+  if err.field == "accounts" then refusal = { "error_too_many_accounts" } end
   if err.code == "invalid_request" and err.field == "username" then refusal = { "error_username", "username" } end
   local key, field = refusal[1], refusal[2]
   if key == "error_wrong_password" and provider.app_password then key = "error_wrong_password_app" end
@@ -255,10 +256,6 @@ local function sign_in(step)
   end
   local user, err = store:user(step.app.id, step.data.user, { create = true })
   if not user then return refused(step, provider, err) end
-  local most = engine.config.limits and engine.config.limits.accounts or 0
-  if most > 0 and #(store:accounts { app = step.app.id, user = user.id } or {}) >= most then
-    return sign_in_page(step, provider, {}, step.text "error_too_many_accounts", 400)
-  end
   local account
   account, err = accounts.connect(engine, user, provider, values)
   if not account then return refused(step, provider, err) end

@@ -214,13 +214,19 @@ function oauth:refresh(app, token)
   if type(token) ~= "string" or token == "" then return nil, errors.new("invalid_request", "refresh_token is required", { field = "refresh_token" }) end
   local claims = claims_of(self, token)
   if not claims or not claims.generation then return invalid_grant("Invalid refresh token") end
-  local grant = self.store:grant(claims.grant)
+  local grant, err = self.store:grant(claims.grant)
+  if err then return nil, err end
   if not grant or grant.revoked or grant.name ~= claims.sub then return invalid_grant("Invalid refresh token") end
   if grant.app ~= app.id then return invalid_grant("Client mismatch") end
-  if claims.generation == grant.generation and self.store:grant_rotate(grant.id, grant.generation) then
-    return token_answer(self, grant, grant.generation + 1)
+  if claims.generation == grant.generation then
+    local moved
+    moved, err = self.store:grant_rotate(grant.id, grant.generation)
+    if err then return nil, err end
+    if moved then return token_answer(self, grant, grant.generation + 1) end
   end
-  grant = self.store:grant(claims.grant)
+  -- An older generation, or one that another refresh has moved on meanwhile.
+  grant, err = self.store:grant(claims.grant)
+  if err then return nil, err end
   if not grant or grant.revoked then return invalid_grant("Invalid refresh token") end
   if claims.generation == grant.generation - 1 then
     -- Just rotated, by this client's other instance: a sibling of the token that one got.
@@ -234,10 +240,19 @@ end
 
 ---Revoke everything the token's application holds for its user. A token that is not ours has nothing to revoke.
 ---@param token string access or refresh token
+---@return true|nil
+---@return lunation.Error|nil
 function oauth:revoke(token)
   local claims = claims_of(self, token)
-  local grant = claims and self.store:grant(claims.grant)
-  if grant and grant.name == claims.sub then self.store:grants_revoke(grant.app, grant.user) end
+  if not claims then return true end
+  local grant, err = self.store:grant(claims.grant)
+  if grant and grant.name == claims.sub then
+    local ended
+    ended, err = self.store:grants_revoke(grant.app, grant.user)
+    if ended then return true end
+  end
+  if err then return nil, err end
+  return true
 end
 
 ---Count an attempt at something that a stranger may guess.
@@ -260,7 +275,9 @@ end
 ---@return table|nil app
 ---@return lunation.Error|nil invalid_client, or rate_limited
 function oauth:client(id, secret, remote)
-  local app = type(id) == "string" and self.store:app(id)
+  local app, failed
+  if type(id) == "string" then app, failed = self.store:app(id) end
+  if failed then return nil, failed end
   if app and clients.verify(app.secret, secret) then return app end
   -- Only failures count: an application with the right secret never waits for somebody who guesses at it.
   local ok, err = self:attempt("client:" .. tostring(remote), 30, 300)

@@ -37,29 +37,88 @@ local function instant(body, name)
   return value
 end
 
----The instant a value means when the event is in a zone. Without offset it is the wall time there; in no zone, UTC.
+---The instant a value means: without offset it is the wall time in the zone that the client names, else UTC.
 local function epoch_in(value, zone)
   if value.offset or not zone then return value.epoch end
   return tz.to_utc(value.date .. "T" .. (value.time or "00:00:00"), zone) or value.epoch
-end
-
-local function wall_time(epoch, zone)
-  if not zone then return datetime.format(epoch) end
-  return (tz.to_local(epoch, zone))
 end
 
 local function day_number(date)
   return datetime.parse(date).epoch // 86400
 end
 
----Start, duration and zone of the patch.
+local LONGEST = 36500 * 86400
+
+---Dates: the date part of what the client wrote, at least one day.
+---@param first string date
+---@param days integer
+local function set_days(patch, before, first, days)
+  if days * 86400 > LONGEST then return wrong("end", "is too far from start") end
+  patch.start, patch.duration, patch.showWithoutTime = first .. "T00:00:00", ("P%dD"):format(math.max(1, days)), true
+  if before and before.timeZone then patch.timeZone = json.null end
+  return true
+end
+
+---Start, duration and zone of an all-day event.
+local function days(patch, start, finish, context)
+  local before = context.before
+  local was_all_day = before ~= nil and before.showWithoutTime == true
+  -- A timed event that becomes one of days takes those of the wall clock that it touched.
+  local zone = before and not was_all_day and (before.timeZone or context.calendar.timeZone) or UTC
+  local first = start and start.date or tz.to_local(context.start, zone):sub(1, 10)
+  local count
+  if finish then
+    count = day_number(finish.date) - day_number(first)
+  elseif before then
+    local touched = tz.to_local(math.max(context.start, context.finish - 1), zone):sub(1, 10)
+    count = day_number(touched) - day_number(tz.to_local(context.start, zone):sub(1, 10)) + 1
+  end
+  return set_days(patch, before, first, count or 1)
+end
+
+---Start, duration and zone of an event with a time.
+local function moments(patch, start, finish, zone, context, recurs)
+  local before = context.before
+  local was_all_day = before ~= nil and before.showWithoutTime == true
+  if was_all_day and not start then return wrong("start", "is required to give an all-day event a time") end
+  -- A series keeps its zone: the client names instants, the zone says how they recur. Nil is a floating time, read in the
+  -- zone of the calendar.
+  local target = UTC
+  if zone then
+    target = zone
+  elseif before and not was_all_day then
+    target = before.timeZone
+  end
+  local clock = target or context.calendar.timeZone or UTC
+  local from = start and epoch_in(start, zone) or context.start
+  local to
+  if finish then
+    to = epoch_in(finish, zone)
+  elseif was_all_day then
+    to = from + 3600
+  else
+    to = from + (context.finish - context.start)
+  end
+  if to < from then return wrong("end", "is before start") end
+  if to - from > LONGEST then return wrong("end", "is too far from start") end
+  local wall = tz.to_local(from, clock)
+  if not recurs and tz.to_utc(wall, clock) ~= from then
+    -- The second pass of an hour that a clock repeats has no wall time of its own.
+    target, wall = UTC, datetime.format(from)
+  end
+  patch.start, patch.duration = wall, duration(to - from)
+  if not before or before.timeZone ~= target then patch.timeZone = target or json.null end
+  if was_all_day then patch.showWithoutTime = json.null end
+  return true
+end
+
+---Start, duration and zone of the patch; nothing where the client said nothing of them.
 ---@param body table
 ---@param patch table
----@param context lunation.connect.context before: the event, or the instance, that the client changes
+---@param context lunation.connect.context
 ---@return true|nil
 ---@return lunation.Error|nil
 local function times(body, patch, context)
-  local before = context.before
   local start, finish, err
   start, err = instant(body, "start")
   if err then return nil, err end
@@ -73,60 +132,12 @@ local function times(body, patch, context)
     if not known then return wrong("timeZone", "is no time zone that is known here") end
     zone = known == "UTC" and UTC or known
   end
+  local before = context.before
   local was_all_day = before ~= nil and before.showWithoutTime == true
   if all_day == nil then all_day = was_all_day end
   if before and not start and not finish and all_day == was_all_day and (zone == nil or all_day) then return true end
-
-  local before_epoch, before_length
-  if before then
-    before_epoch, before_length = context.start, context.finish - context.start
-  end
-
-  if all_day then
-    local first = start and start.date or before and datetime.format(was_all_day and before_epoch or before_epoch):sub(1, 10)
-    local days
-    if finish then
-      days = day_number(finish.date) - day_number(first)
-    elseif was_all_day then
-      days = before_length // 86400
-    else
-      days = 1
-    end
-    if days > 36500 then return wrong("end", "is too far from start") end
-    patch.start, patch.duration = first .. "T00:00:00", ("P%dD"):format(math.max(1, days))
-    patch.showWithoutTime = true
-    if before and before.timeZone then patch.timeZone = json.null end
-    return true
-  end
-
-  if before and was_all_day and not start then
-    return wrong("start", "is required to give an all-day event a time")
-  end
-  -- A series that has a zone keeps it: the client names instants, the zone says how they recur.
-  local target = zone
-  if not target then
-    if before and not was_all_day then target = before.timeZone else target = UTC end
-  end
-  local from = start and epoch_in(start, zone or target) or before_epoch
-  local to
-  if finish then
-    to = epoch_in(finish, zone or target)
-  elseif was_all_day then
-    to = from + 3600
-  else
-    to = from + before_length
-  end
-  if to < from then return wrong("end", "is before start") end
-  if to - from > 36500 * 86400 then return wrong("end", "is too far from start") end
-  local wall = wall_time(from, target)
-  if target and tz.to_utc(wall, target) ~= from and not context.recurring and not shape.given(body, "recurrence") then
-    -- The second pass of an hour that a clock repeats has no wall time of its own.
-    target, wall = UTC, wall_time(from, UTC)
-  end
-  patch.start, patch.duration = wall, duration(to - from)
-  if not before or before.timeZone ~= target then patch.timeZone = target or json.null end
-  if was_all_day then patch.showWithoutTime = json.null end
-  return true
+  if all_day then return days(patch, start, finish, context) end
+  return moments(patch, start, finish, zone, context, context.recurring or shape.given(body, "recurrence") ~= nil)
 end
 
 ---As a field will be: the patch's value over that of the event.

@@ -71,7 +71,9 @@ function oauth.revoke(engine, req)
   if type(body.token) ~= "string" or body.token == "" then
     return failure.response(req, errors.new("invalid_request", "token is required", { field = "token" }))
   end
-  engine.oauth:revoke(body.token)
+  local done
+  done, err = engine.oauth:revoke(body.token)
+  if not done then return failure.response(req, err) end
   return access.answer { success = true }
 end
 
