@@ -236,8 +236,7 @@ int listener_bind(const char *url, bool reuseport, const char **error)
 	return fd;
 }
 
-/* The URL with the port that the kernel gave. */
-void listener_push_url(lua_State *L, const char *url, int fd)
+void listener_real_url(const char *url, int fd, char *real, size_t room)
 {
 	char host[256], port[8];
 	bool https;
@@ -245,9 +244,16 @@ void listener_push_url(lua_State *L, const char *url, int fd)
 	socklen_t len = sizeof at;
 	if (!split_url(url, &https, host, sizeof host, port) || getsockname(fd, (struct sockaddr *)&at, &len) != 0 ||
 	    getnameinfo((struct sockaddr *)&at, len, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
-		lua_pushstring(L, url);
+		snprintf(real, room, "%s", url);
 		return;
 	}
 	bool v6 = strchr(host, ':') != NULL;
-	lua_pushfstring(L, "%s://%s%s%s:%s", https ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port);
+	snprintf(real, room, "%s://%s%s%s:%s", https ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+void listener_push_url(lua_State *L, const char *url, int fd)
+{
+	char real[LISTEN_URL_MAX];
+	listener_real_url(url, fd, real, sizeof real);
+	lua_pushstring(L, real);
 }

@@ -1,63 +1,18 @@
 /* lunation.process: child processes whose end and output a task waits for; none outlives this process's orderly end. */
-#include "host/state.h"
+#include "host/child.h"
 #include "modules.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHILD_TYPE "lunation.child"
-
-enum { ARGS_MAX = 1024, OUTPUT_BUFFERED = 1 << 20, CHUNK = 1 << 16 };
-
-struct output {
-	uv_pipe_t pipe;
-	bool piped, paused, ended;
-	char *data;
-	size_t used, size;
-	task_ticket reader; /* a task in read() */
-	bool awaited;
-};
-
-struct waiter {
-	struct child *child;
-	task_ticket ticket;
-	uv_timer_t *timer;
-	struct waiter *next;
-};
-
-struct child {
-	uv_process_t process;
-	unsigned refs; /* the userdata, the process while it runs, each open pipe */
-	bool running, group;
-	int64_t code;
-	int signal;
-	struct output output[2]; /* stdout, stderr */
-	uv_pipe_t input;
-	char *input_data;
-	uv_write_t input_write;
-	struct waiter *waiters;
-	struct child *next, *prev; /* in `children` while it runs */
-};
-
-static struct child *children;
-
-static void child_unref(struct child *c)
-{
-	if (--c->refs > 0)
-		return;
-	free(c->output[0].data);
-	free(c->output[1].data);
-	free(c->input_data);
-	free(c);
-}
+enum { ARGS_MAX = 1024 };
 
 static int child_signal(struct child *c, int number)
 {
@@ -75,220 +30,6 @@ static void kill_children(void)
 		child_signal(c, SIGKILL);
 }
 
-/* --- the end of a child ------------------------------------------------------------------------------------------ */
-
-static void push_status(lua_State *L, const struct child *c)
-{
-	lua_createtable(L, 0, 2);
-	lua_pushinteger(L, c->code);
-	lua_setfield(L, -2, "code");
-	if (c->signal != 0) {
-		lua_pushinteger(L, c->signal);
-		lua_setfield(L, -2, "signal");
-	}
-}
-
-static void waiter_drop(struct waiter *w)
-{
-	struct waiter **at = &w->child->waiters;
-
-	while (*at != NULL && *at != w)
-		at = &(*at)->next;
-	if (*at == w)
-		*at = w->next;
-	if (w->timer != NULL)
-		uv_close((uv_handle_t *)w->timer, (uv_close_cb)free);
-	child_unref(w->child);
-	free(w);
-}
-
-static void waiter_cancel(void *op)
-{
-	waiter_drop(op);
-}
-
-static void waiter_late(uv_timer_t *timer)
-{
-	struct waiter *w = timer->data;
-	task_ticket ticket = w->ticket;
-	lua_State *L = task_wake(ticket);
-
-	waiter_drop(w);
-	if (L == NULL)
-		return;
-	lua_pushnil(L);
-	error_push(L, "timeout", "the process has not ended in time");
-	task_continue(ticket, 2);
-}
-
-static void process_closed(uv_handle_t *handle)
-{
-	child_unref(handle->data);
-}
-
-static void exited(uv_process_t *process, int64_t code, int number)
-{
-	struct child *c = process->data;
-
-	c->running = false;
-	c->code = code;
-	c->signal = number;
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		children = c->next;
-	if (c->next != NULL)
-		c->next->prev = c->prev;
-	c->refs++;
-	while (c->waiters != NULL) {
-		task_ticket ticket = c->waiters->ticket;
-		lua_State *L = task_wake(ticket);
-		waiter_drop(c->waiters);
-		if (L != NULL) {
-			push_status(L, c);
-			task_continue(ticket, 1);
-		}
-	}
-	child_unref(c);
-	uv_close((uv_handle_t *)process, process_closed);
-}
-
-static struct child *check_child(lua_State *L)
-{
-	return *(struct child **)luaL_checkudata(L, 1, CHILD_TYPE);
-}
-
-static int child_wait(lua_State *L)
-{
-	struct child *c = check_child(L);
-	lua_Number seconds = luaL_optnumber(L, 2, -1);
-	struct waiter *w;
-
-	if (!c->running) {
-		push_status(L, c);
-		return 1;
-	}
-	task_check(L);
-	w = calloc(1, sizeof(*w));
-	if (w == NULL)
-		abort();
-	w->child = c;
-	c->refs++;
-	if (seconds >= 0) {
-		w->timer = malloc(sizeof(*w->timer));
-		if (w->timer == NULL)
-			abort();
-		uv_timer_init(c->process.loop, w->timer);
-		w->timer->data = w;
-		uv_update_time(c->process.loop);
-		uv_timer_start(w->timer, waiter_late, (uint64_t)ceil(seconds * 1000), 0);
-	}
-	w->next = c->waiters;
-	c->waiters = w;
-	w->ticket = task_suspend(L, waiter_cancel, w);
-	return task_wait(L);
-}
-
-/* --- its output -------------------------------------------------------------------------------------------------- */
-
-static void pipe_closed(uv_handle_t *handle)
-{
-	child_unref(handle->data);
-}
-
-static struct output *output_of(struct child *c, uv_stream_t *stream)
-{
-	return stream == (uv_stream_t *)&c->output[0].pipe ? &c->output[0] : &c->output[1];
-}
-
-static void output_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf)
-{
-	struct output *o = output_of(handle->data, (uv_stream_t *)handle);
-	size_t size = o->used + CHUNK;
-
-	(void)hint;
-	if (o->size < size) {
-		char *data = realloc(o->data, size);
-		if (data == NULL) {
-			*buf = uv_buf_init(NULL, 0);
-			return;
-		}
-		o->data = data;
-		o->size = size;
-	}
-	*buf = uv_buf_init(o->data + o->used, CHUNK);
-}
-
-/* Pushes what there is: a chunk, or nil at the end. */
-static int output_push(lua_State *L, struct output *o)
-{
-	if (o->used > 0)
-		lua_pushlstring(L, o->data, o->used);
-	else
-		lua_pushnil(L);
-	o->used = 0;
-	return 1;
-}
-
-static void output_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-	struct child *c = stream->data;
-	struct output *o = output_of(c, stream);
-	lua_State *L;
-
-	(void)buf;
-	if (n == 0)
-		return;
-	if (n > 0) {
-		o->used += (size_t)n;
-		if (o->used >= OUTPUT_BUFFERED) { /* the child waits until somebody reads */
-			uv_read_stop(stream);
-			o->paused = true;
-		}
-	} else {
-		o->ended = true;
-	}
-	c->refs++;
-	if (n < 0)
-		uv_close((uv_handle_t *)stream, pipe_closed);
-	if (o->awaited) {
-		o->awaited = false;
-		L = task_wake(o->reader);
-		if (L != NULL) {
-			output_push(L, o);
-			task_continue(o->reader, 1);
-		}
-	}
-	child_unref(c);
-}
-
-static void read_cancel(void *op)
-{
-	((struct output *)op)->awaited = false;
-}
-
-static int child_read(lua_State *L)
-{
-	static const char *const names[] = { "stdout", "stderr", NULL };
-	struct child *c = check_child(L);
-	struct output *o = &c->output[luaL_checkoption(L, 2, "stdout", names)];
-
-	luaL_argcheck(L, o->piped, 2, "it was not started with a pipe there");
-	luaL_argcheck(L, !o->awaited, 1, "another task reads it already");
-	if (o->used > 0 || o->ended) {
-		output_push(L, o);
-		if (o->paused) {
-			o->paused = false;
-			uv_read_start((uv_stream_t *)&o->pipe, output_alloc, output_read);
-		}
-		return 1;
-	}
-	task_check(L);
-	o->awaited = true;
-	o->reader = task_suspend(L, read_cancel, o);
-	return task_wait(L);
-}
-
 /* --- starting ---------------------------------------------------------------------------------------------------- */
 
 static void input_written(uv_write_t *request, int status)
@@ -296,7 +37,7 @@ static void input_written(uv_write_t *request, int status)
 	struct child *c = request->handle->data;
 
 	(void)status;
-	uv_close((uv_handle_t *)&c->input, pipe_closed);
+	uv_close((uv_handle_t *)&c->input, child_pipe_closed);
 }
 
 /* The stdio entry of an output: "pipe", "inherit", "ignore" or a file that is appended to. */
@@ -358,7 +99,7 @@ static const char *string_field(lua_State *L, const char *name, const char *othe
 static int process_start(lua_State *L)
 {
 	uv_loop_t *loop = engine_loop(engine_of(L));
-	uv_process_options_t options = { .exit_cb = exited };
+	uv_process_options_t options = { .exit_cb = child_exited };
 	uv_stdio_container_t stdio[3];
 	const char *kinds[2], *failure = NULL, *input = NULL;
 	size_t input_length = 0;
@@ -419,13 +160,13 @@ static int process_start(lua_State *L)
 	}
 	if (failure != NULL) {
 		if (err != 0)
-			uv_close((uv_handle_t *)&c->process, process_closed);
+			uv_close((uv_handle_t *)&c->process, child_process_closed);
 		for (int i = 0; i < 2; i++) {
 			if (c->output[i].piped)
-				uv_close((uv_handle_t *)&c->output[i].pipe, pipe_closed);
+				uv_close((uv_handle_t *)&c->output[i].pipe, child_pipe_closed);
 		}
 		if (input != NULL)
-			uv_close((uv_handle_t *)&c->input, pipe_closed);
+			uv_close((uv_handle_t *)&c->input, child_pipe_closed);
 		lua_pushnil(L);
 		error_push(L, "spawn", "%s: %s", options.file, failure);
 		return 2;
@@ -437,7 +178,7 @@ static int process_start(lua_State *L)
 	children = c;
 	for (int i = 0; i < 2; i++) {
 		if (c->output[i].piped)
-			uv_read_start((uv_stream_t *)&c->output[i].pipe, output_alloc, output_read);
+			child_read_start(&c->output[i]);
 	}
 	if (input != NULL) {
 		uv_buf_t buf;
@@ -447,7 +188,7 @@ static int process_start(lua_State *L)
 		memcpy(c->input_data, input, input_length);
 		buf = uv_buf_init(c->input_data, (unsigned)input_length);
 		if (uv_write(&c->input_write, (uv_stream_t *)&c->input, &buf, 1, input_written) != 0)
-			uv_close((uv_handle_t *)&c->input, pipe_closed);
+			uv_close((uv_handle_t *)&c->input, child_pipe_closed);
 	}
 	return 1;
 }
@@ -479,20 +220,20 @@ static int signal_result(lua_State *L, int err)
 
 static int child_kill(lua_State *L)
 {
-	struct child *c = check_child(L);
+	struct child *c = child_check(L);
 
 	return signal_result(L, child_signal(c, check_signal(L, 2)));
 }
 
 static int child_pid(lua_State *L)
 {
-	lua_pushinteger(L, check_child(L)->process.pid);
+	lua_pushinteger(L, child_check(L)->process.pid);
 	return 1;
 }
 
 static int child_running(lua_State *L)
 {
-	lua_pushboolean(L, check_child(L)->running);
+	lua_pushboolean(L, child_check(L)->running);
 	return 1;
 }
 

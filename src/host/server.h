@@ -224,7 +224,10 @@ void listeners_watch(void);
 void listener_stop(struct listener *l); /* no more connections; those that are there drain */
 void listener_drop_conns(struct listener *l);
 int listener_bind(const char *url, bool reuseport, const char **error);
-void listener_push_url(lua_State *L, const char *url, int fd); /* with the port that the kernel gave */
+enum { LISTEN_URL_MAX = 512 };
+/* The URL with the port that the kernel gave. */
+void listener_real_url(const char *url, int fd, char *real, size_t room);
+void listener_push_url(lua_State *L, const char *url, int fd);
 
 /* address.c */
 bool address_is_valid(const char *text);

@@ -170,11 +170,6 @@ lua_State *engine_state(engine *e)
 	return e->L;
 }
 
-task *engine_running(engine *e)
-{
-	return e->running;
-}
-
 engine *engine_new(uv_loop_t *loop, size_t memory_limit)
 {
 	engine *e = calloc(1, sizeof(*e));

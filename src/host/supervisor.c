@@ -6,13 +6,13 @@
 #include "host/supervisor.h"
 
 #include "host/ratelimit.h"
+#include "host/server.h"
 #include "host/state.h"
 #include "host/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,10 +31,6 @@
 enum { WORKERS_MAX = 256, LISTENERS_MAX = 64, BACKLOG = 4096 };
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 30000, STEADY_MS = 60000, KILL_AFTER_MS = 5000 };
 
-struct listener {
-	char *url, *host, *port;
-};
-
 struct slot {
 	pid_t pid;  /* 0: not running */
 	int report; /* our end of its pipe, -1 */
@@ -48,7 +44,7 @@ struct slot {
 struct supervisor {
 	int argc;
 	char **argv;
-	struct listener listeners[LISTENERS_MAX];
+	char *urls[LISTENERS_MAX];
 	size_t listener_count;
 	struct slot *slots;
 	size_t worker_count;
@@ -115,32 +111,6 @@ static void notify(const char *state)
 
 /* --- the plan: what the command line and the configuration say ---------------------------------------------------- */
 
-/* "http://[::1]:8080" --> host "::1", port "8080" */
-static bool split_url(struct listener *l)
-{
-	const char *authority = strstr(l->url, "://"), *end, *colon;
-	bool tls = strncmp(l->url, "https", 5) == 0;
-
-	if (authority == NULL)
-		return false;
-	authority += 3;
-	end = authority + strcspn(authority, "/?#");
-	if (*authority == '[') {
-		const char *close_bracket = memchr(authority, ']', (size_t)(end - authority));
-		if (close_bracket == NULL)
-			return false;
-		l->host = strndup(authority + 1, (size_t)(close_bracket - authority - 1));
-		colon = close_bracket + 1;
-	} else {
-		colon = memchr(authority, ':', (size_t)(end - authority));
-		if (colon == NULL)
-			colon = end;
-		l->host = strndup(authority, (size_t)(colon - authority));
-	}
-	l->port = *colon == ':' ? strndup(colon + 1, (size_t)(end - colon - 1)) : strdup(tls ? "443" : "80");
-	return l->host != NULL && l->port != NULL;
-}
-
 static bool read_plan(struct supervisor *s, lua_State *L)
 {
 	lua_getfield(L, -1, "workers");
@@ -160,12 +130,8 @@ static bool read_plan(struct supervisor *s, lua_State *L)
 	}
 	for (size_t i = 0; i < s->listener_count; i++) {
 		lua_rawgeti(L, -1, (lua_Integer)i + 1);
-		s->listeners[i].url = strdup(lua_tostring(L, -1));
+		s->urls[i] = strdup(lua_tostring(L, -1));
 		lua_pop(L, 1);
-		if (!split_url(&s->listeners[i])) {
-			fprintf(stderr, "lunation serve: %s: not an address\n", s->listeners[i].url);
-			return false;
-		}
 	}
 	return true;
 }
@@ -211,57 +177,36 @@ out:
 
 /* --- sockets ------------------------------------------------------------------------------------------------------ */
 
-static int bind_one(const struct addrinfo *address, bool shared)
-{
-	int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (address->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if ((!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-	    bind(fd, address->ai_addr, address->ai_addrlen) == 0)
-		return fd;
-	on = errno;
-	close(fd);
-	errno = on;
-	return -1;
-}
-
 /* A socket for every worker. That nobody else has the address is seen first, without SO_REUSEPORT, for with it a second
  * lunation of the same user would quietly take half of the connections. */
 static bool bind_listener(struct supervisor *s, size_t index)
 {
-	struct listener *l = &s->listeners[index];
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *address;
-	bool shared = s->worker_count > 1, ok = false;
-	int err = getaddrinfo(l->host, l->port, &hints, &address), fd;
+	const char *url = s->urls[index], *error;
+	bool shared = s->worker_count > 1;
+	char real[LISTEN_URL_MAX];
+	int fd = listener_bind(url, false, &error);
 
-	if (err != 0) {
-		fprintf(stderr, "lunation serve: %s: %s\n", l->url, gai_strerror(err));
-		return false;
-	}
-	fd = bind_one(address, false);
 	if (fd < 0)
-		goto out;
+		goto failed;
 	if (shared) { /* a port that the kernel chose is every worker's */
-		getsockname(fd, address->ai_addr, &address->ai_addrlen);
+		listener_real_url(url, fd, real, sizeof(real));
 		close(fd);
 	}
 	for (size_t w = 0; w < s->worker_count; w++) {
 		if (shared)
-			fd = bind_one(address, true);
-		if (fd < 0 || listen(fd, BACKLOG) != 0)
-			goto out;
-		s->slots[w].sockets[index] = (struct inherited){ l->url, fd };
+			fd = listener_bind(real, true, &error);
+		if (fd < 0)
+			goto failed;
+		if (listen(fd, BACKLOG) != 0) {
+			error = strerror(errno);
+			goto failed;
+		}
+		s->slots[w].sockets[index] = (struct inherited){ url, fd };
 	}
-	ok = true;
-out:
-	if (!ok)
-		fprintf(stderr, "lunation serve: %s: %s\n", l->url, strerror(errno));
-	freeaddrinfo(address);
-	return ok;
+	return true;
+failed:
+	fprintf(stderr, "lunation serve: %s: %s\n", url, error);
+	return false;
 }
 
 /* --- workers ------------------------------------------------------------------------------------------------------ */

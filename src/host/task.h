@@ -69,7 +69,6 @@ void task_allow(lua_State *L, const char *before);
 engine *engine_of(lua_State *L);
 uv_loop_t *engine_loop(engine *e);
 lua_State *engine_state(engine *e);
-task *engine_running(engine *e);
 
 /* A holder of an engine keeps its state open; a retired one closes with its last task and last holder. */
 void engine_retain(engine *e);
