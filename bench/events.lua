@@ -15,6 +15,7 @@ local json = require "lunation.json"
 local process = require "lunation.process"
 local servers = require "spec.servers"
 local support = require "spec.support"
+local task = require "lunation.task"
 local timer = require "lunation.timer"
 
 local options = { seconds = 5, runs = 5, peers = "fastify,radicale,cyrus", growth = 1 }
@@ -96,28 +97,30 @@ end
 
 local CORES = tonumber(process.run { args = { "nproc" } }.stdout:match "%d+")
 
+-- Processes that a process has started.
+local function children_of(pid)
+  local list = {}
+  local file <close> = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+  for child in file and file:read("a"):gmatch "%d+" or function() end do list[#list + 1] = tonumber(child) end
+  return list
+end
+
 -- The server on one core and the load on another, where there are two.
 local function pin(pid, core)
-  if CORES > 1 then process.run { args = { "taskset", "-a", "-p", "-c", tostring(core), tostring(pid) } } end
+  if CORES < 2 then return end
+  process.run { args = { "taskset", "-a", "-p", "-c", tostring(core), tostring(pid) }, stdout = "ignore" }
+  for _, child in ipairs(children_of(pid)) do pin(child, core) end
 end
 
 -- The CPU seconds that a process and its children have used.
 local function cpu(pid)
-  local total = 0
   local file <close> = io.open(("/proc/%d/stat"):format(pid))
   if not file then return 0 end
-  local fields, index = {}, 0
-  for word in file:read("a"):match("%)%s+(.*)"):gmatch "%S+" do
-    index = index + 1
-    fields[index] = tonumber(word)
-  end
-  total = total + fields[12] + fields[13]
-  local children = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
-  if children then
-    for child in children:read("a"):gmatch "%d+" do total = total + cpu(tonumber(child)) * 100 end
-    children:close()
-  end
-  return total / 100
+  local fields = {}
+  for word in file:read("a"):match("%)%s+(.*)"):gmatch "%S+" do fields[#fields + 1] = word end
+  local total = (tonumber(fields[12]) + tonumber(fields[13])) / 100
+  for _, child in ipairs(children_of(pid)) do total = total + cpu(child) end
+  return total
 end
 
 -- Requests per second and CPU microseconds per request.
@@ -169,24 +172,21 @@ local QUERY = [[<?xml version="1.0" encoding="utf-8"?>
 <C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT"><C:time-range start="20250301T000000Z" end="20250401T000000Z"/>
 </C:comp-filter></C:comp-filter></C:filter></C:calendar-query>]]
 
+-- Eight at a time: Cyrus has ten processes, one for each connection.
 local function put_all(url, auth)
-  local batch, count = {}, 0
-  local function flush()
-    for _, result in ipairs(http.all(batch)) do
-      local answer, err = result[1], result[2]
-      assert(answer and answer.status < 300, answer and answer.body or tostring(err))
+  local following = dataset.events(BASE)
+  local function putter()
+    for upsert in following do
+      local answer = assert(http.request {
+        method = "PUT", url = url .. upsert.id, body = upsert.original.text, auth = auth, timeout = 120,
+        headers = { ["content-type"] = "text/calendar; charset=utf-8" }, idempotent = true,
+      })
+      assert(answer.status < 300, answer.body)
     end
-    count, batch = count + #batch, {}
   end
-  for upsert in dataset.events(BASE) do
-    batch[#batch + 1] = {
-      method = "PUT", url = url .. upsert.id, body = upsert.original.text, auth = auth, timeout = 120,
-      headers = { ["content-type"] = "text/calendar; charset=utf-8" }, idempotent = true,
-    }
-    if #batch == 8 then flush() end -- as many as Cyrus has processes to spare
-  end
-  flush()
-  return count
+  local putters = {}
+  for index = 1, 8 do putters[index] = task.spawn(putter) end
+  for _, each in ipairs(putters) do assert(each:wait()) end
 end
 
 -- Radicale keeps one file an event; 20,000 of them are written faster than put.
