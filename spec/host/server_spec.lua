@@ -126,6 +126,31 @@ describe("the HTTP server", function()
     }, got)
   end)
 
+  it("listens on all addresses, of both kinds", function()
+    local listener = assert(server.listen("http://*:0", {}, function(req) return text(req.remote) end))
+    listeners[#listeners + 1] = listener
+    local port = listener.url:match(":(%d+)$")
+    assert.are.equal("127.0.0.1", raw.exchange("http://127.0.0.1:" .. port, raw.get("/")).body)
+    local peer = require("lunation.tcp").connect("::1", tonumber(port), 2)
+    if not peer then return pending("needs IPv6 on the loopback interface") end
+    peer:write(raw.get("/", "Connection: close\r\n"))
+    assert.are.equal("::1", peer:read_all():match("\r\n\r\n(.*)$"))
+    peer:close()
+  end)
+
+  it("looks at a thousand pairs of a form and no more", function()
+    local listener = listen(function(req)
+      local n = 0
+      for _ in pairs(req.form) do n = n + 1 end
+      return text(tostring(n))
+    end)
+    local pieces = {}
+    for i = 1, 20000 do pieces[i] = "k" .. i .. "=v" end
+    local body = table.concat(pieces, "&")
+    local response = raw.exchange(listener.url, ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body))
+    assert.are.equal("1000", response.body)
+  end)
+
   it("names each request, and takes a sane name from the client", function()
     local listener = listen(function(req) return text(req.id) end)
     local one, two = raw.exchange(listener.url, raw.get("/")), raw.exchange(listener.url, raw.get("/"))

@@ -201,6 +201,15 @@ static bool split_url(const char *url, bool *https, char *host, size_t host_room
 	return *end == '\0' || strcmp(end, "/") == 0;
 }
 
+static bool has_ipv6(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 /* A bound socket, or -1 with the reason in *error. */
 int listener_bind(const char *url, bool reuseport, const char **error)
 {
@@ -212,7 +221,16 @@ int listener_bind(const char *url, bool reuseport, const char **error)
 	if (!split_url(url, &https, host, sizeof host, port))
 		return -1;
 	bool any = !*host || strcmp(host, "*") == 0;
+	/* Every address: an IPv6 socket takes IPv4 too, where there is IPv6 at all. */
+	if (any)
+		hints.ai_family = AF_INET6;
 	int rc = getaddrinfo(any ? NULL : host, port, &hints, &list);
+	if (any && (rc != 0 || !has_ipv6())) {
+		if (rc == 0)
+			freeaddrinfo(list);
+		hints.ai_family = AF_INET;
+		rc = getaddrinfo(NULL, port, &hints, &list);
+	}
 	if (rc != 0) {
 		*error = gai_strerror(rc);
 		return -1;

@@ -10,7 +10,7 @@
 #define REQUEST_TYPE "lunation.request"
 #define HEADERS_TYPE "lunation.request.headers"
 
-enum { EXTRAS = 1, BODY = 2, USER_VALUES = 2, PAIRS_AHEAD = 32 };
+enum { EXTRAS = 1, BODY = 2, USER_VALUES = 2, PAIRS_AHEAD = 32, PAIRS_MOST = 1000 };
 
 struct request {
 	struct http_span method, path, query, target, host;
@@ -186,7 +186,8 @@ static void push_decoded(lua_State *L, const char *s, size_t len, bool form)
 	luaL_pushresultsize(&b, n);
 }
 
-/* A table of the first value of each name, or with `name` an array of all of its values, in order. */
+/* A table of the first value of each name, or with `name` an array of all of its values, in order. What comes after the
+ * thousandth pair is not looked at. */
 static void push_pairs(lua_State *L, const char *s, size_t len, const char *name, size_t name_len)
 {
 	lua_Integer n = 0;
@@ -194,7 +195,7 @@ static void push_pairs(lua_State *L, const char *s, size_t len, const char *name
 	for (size_t i = 0; i < len && pairs < PAIRS_AHEAD; i++)
 		pairs += s[i] == '&';
 	lua_createtable(L, 0, name ? 0 : pairs);
-	for (size_t i = 0; i < len;) {
+	for (size_t i = 0, seen = 0; i < len && seen < PAIRS_MOST; seen++) {
 		const char *amp = memchr(s + i, '&', len - i);
 		size_t end = amp ? (size_t)(amp - s) : len;
 		const char *eq = memchr(s + i, '=', end - i);
