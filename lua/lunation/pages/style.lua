@@ -55,14 +55,15 @@ a { color: var(--accent); text-underline-offset: .15em; }
 .abilities li { display: flex; gap: .625rem; padding: .125rem 0; }
 .abilities svg { flex: none; width: 1.25rem; height: 1.25rem; margin-block-start: .125rem; color: var(--good); }
 .field { margin: 0 0 1.125rem; }
-label { display: block; font-weight: 600; margin: 0 0 .25rem; }
+label { display: block; font-weight: 600; margin: 0 0 .375rem; }
+label:has(+ .hint) { margin-block-end: .125rem; }
 .field .hint { margin: 0 0 .375rem; }
 input { width: 100%; font: inherit; color: inherit; background: var(--field); border: 1px solid var(--quiet); border-radius: .5rem;
   padding: .625rem .75rem; min-height: 2.875rem; text-align: start; }
 input:focus { outline: 3px solid var(--accent); outline-offset: 1px; border-color: transparent; }
 input[aria-invalid=true] { border: 2px solid var(--danger); }
 .wrong { color: var(--danger); font-size: .875rem; font-weight: 600; margin: .375rem 0 0; }
-.notice { border-radius: .75rem; padding: .75rem .9375rem; margin: 0 0 1.25rem; }
+.notice { border-radius: .75rem; padding: .75rem .9375rem; margin: .875rem 0 1.25rem; }
 .notice p { margin: 0; }
 .notice h2 { margin: 0 0 .125rem; color: inherit; }
 .notice.bad { background: var(--danger-soft); color: var(--danger); }

@@ -200,7 +200,7 @@ await new Promise((resolve) => { application.listen(Number(new URL(setting.redir
 const browser = await chromium.launch({
   executablePath: setting.chromium, headless: true,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-proxy-server"],
+    "--disable-component-update", "--disable-sync", "--no-proxy-server", "--disable-dev-shm-usage"],
 });
 try {
   for (const language of LANGUAGES) {
