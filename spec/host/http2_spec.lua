@@ -266,6 +266,27 @@ describe("HTTP/2", function()
     peer:close()
   end)
 
+  it("gives up a stream whose client opens no window for its answer", function()
+    listener:close()
+    local state
+    listener = assert(server.listen("http://127.0.0.1:0", { limits = { write_time = 0.3 } }, function(req)
+      if req.path == "/whole" then return { status = 200, body = ("x"):rep(1000000) } end
+      return { status = 200, body = function(write)
+        local _ <close> = setmetatable({}, { __close = function() state = "closed" end })
+        state = "writing"
+        while write(("x"):rep(100000)) do end
+      end }
+    end))
+    local peer = open()
+    for stream, path in pairs { "/whole", [3] = "/stream" } do
+      peer:send(frame(HEADERS, END_STREAM + END_HEADERS, stream, request(path)))
+      assert.are.equal("\0\0\0\8", (await(peer, function(kind, _, on) return kind == RST_STREAM and on == stream end))) -- CANCEL
+    end
+    assert.are.equal("closed", state)
+    assert.are.equal(0, server.stats().requests)
+    peer:close()
+  end)
+
   it("drains: says so, finishes what runs, then ends", function()
     local release
     handler = function()

@@ -368,6 +368,21 @@ describe("the HTTP server", function()
     peer:close()
   end)
 
+  it("closes a connection whose reader takes a byte now and then", function()
+    local listener = listen(function() return text(("x"):rep(8 * 1024 * 1024)) end, { limits = { write_time = 0.4 } })
+    local peer = raw.connect(listener.url)
+    peer:send(raw.get("/"))
+    local started = timer.now()
+    local sips = task.spawn(function()
+      while peer.conn:read(1, 1) do timer.sleep(0.02) end
+    end)
+    support.eventually(function() return listener.connections == 1 end)
+    support.eventually(function() return listener.connections == 0 end, 10)
+    assert.is_true(timer.now() - started < 5)
+    sips:cancel()
+    peer:close()
+  end)
+
   it("sends a large body whole", function()
     local body = {}
     for i = 1, 200000 do body[i] = ("%08d"):format(i) end

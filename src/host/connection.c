@@ -188,7 +188,7 @@ bool conn_flush(struct conn *c)
 		if (n < 0)
 			break;
 		bytes_consume(&c->out, (size_t)n);
-		c->write_deadline = server_now() + c->listener->limits.write_time;
+		c->write_deadline = server_extend(c->write_deadline, (size_t)n, c->listener->limits.write_time);
 	}
 	if (!conn_pending(c))
 		c->write_deadline = 0;

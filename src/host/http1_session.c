@@ -7,7 +7,6 @@
 enum {
 	MAX_BLANK_LINES = 4,
 	HEAD_ROOM = 4096,
-	BODY_FLOOR = 8 /* bytes a millisecond that a body must at least come with */
 };
 
 static void begin_idle(struct conn *c)
@@ -163,7 +162,7 @@ static bool add_body(struct conn *c, const char *data, size_t len)
 		c->failed = true;
 		return false;
 	}
-	c->deadline += len / BODY_FLOOR;
+	c->deadline = server_extend(c->deadline, len, c->listener->limits.body_time);
 	return true;
 }
 

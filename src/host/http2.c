@@ -12,7 +12,6 @@ enum {
 	UNWANTED_TIME = 2000,
 	BUFFERED_MAX = 16 * 1024 * 1024, /* request bodies of one connection */
 	WINDOW = 1024 * 1024,
-	BODY_FLOOR = 8,
 	STREAMS_KEPT = 256,
 };
 
@@ -258,7 +257,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 		return 0;
 	}
 	h->buffered += len;
-	s->deadline += len / BODY_FLOOR;
+	s->deadline = server_extend(s->deadline, len, h->conn->listener->limits.body_time);
 	return 0;
 }
 
@@ -452,6 +451,10 @@ void http2_sweep(struct conn *c, uint64_t now)
 		for (struct h2_stream *s = h->streams; s && !again; s = s->next) {
 			if (s->deadline && now >= s->deadline)
 				stream_late(s);
+			if (s->write_deadline && now >= s->write_deadline) {
+				s->write_deadline = 0;
+				nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+			}
 			/* ending a task may end other streams with it */
 			again = s->dispatched && exchange_sweep(s->ex, now);
 		}

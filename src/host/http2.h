@@ -24,8 +24,9 @@ struct h2_stream {
 	int refused;
 	const char *reason;
 	bool queued, dispatched, remote_closed, ended;
-	uint64_t deadline; /* of the request's arrival; 0 once it is complete */
-	const char *body;  /* of the answer: the handler's string while it lasts, then ex->out */
+	uint64_t deadline;       /* of the request's arrival; 0 once it is complete */
+	uint64_t write_deadline; /* for a client that does not take the answer; 0: nothing waits for it */
+	const char *body;        /* of the answer: the handler's string while it lasts, then ex->out */
 	size_t body_len, body_at;
 	struct bytes text;
 	struct http_head head;

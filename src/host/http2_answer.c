@@ -11,6 +11,7 @@ static bool own_body(struct h2_stream *s)
 	if (!bytes_append(&s->ex->out, s->body + s->body_at, left))
 		return false;
 	s->body = NULL;
+	s->write_deadline = server_now() + s->h2->conn->listener->limits.write_time;
 	return true;
 }
 
@@ -37,7 +38,10 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 	if (n) {
 		memcpy(buf, out->data + out->at, n);
 		bytes_consume(out, n);
+		s->write_deadline = server_extend(s->write_deadline, n, s->h2->conn->listener->limits.write_time);
 	}
+	if (out->len == out->at)
+		s->write_deadline = 0;
 	if (s->ended && out->len == out->at)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 	return (ssize_t)n;
@@ -112,6 +116,8 @@ bool http2_write(struct exchange *ex, const char *data, size_t len)
 		c->failed = true;
 		return true;
 	}
+	if (!s->write_deadline)
+		s->write_deadline = server_now() + c->listener->limits.write_time;
 	nghttp2_session_resume_data(s->h2->session, s->id);
 	http2_send(c);
 	conn_flush_soon(c);

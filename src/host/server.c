@@ -16,7 +16,7 @@
 
 #define LISTENER_TYPE "lunation.listener"
 
-enum { SWEEP = 500, RESERVED_FILES = 64 };
+enum { SWEEP = 500, RESERVED_FILES = 64, BYTES_PER_MS = 8 };
 
 struct server server = { .spare_fd = -1 };
 
@@ -39,6 +39,12 @@ struct listener_box {
 uint64_t server_now(void)
 {
 	return uv_now(server.loop);
+}
+
+uint64_t server_extend(uint64_t deadline, size_t bytes, uint64_t most)
+{
+	uint64_t bought = deadline + bytes / BYTES_PER_MS, latest = server_now() + most;
+	return bought < latest ? bought : latest;
 }
 
 const char *server_date(size_t *len)

@@ -214,6 +214,8 @@ extern struct server {
 	uint64_t served;
 } server;
 uint64_t server_now(void);
+/* A deadline after some progress: bytes buy time at a floor of 8 a millisecond, never more than `most` from now. */
+uint64_t server_extend(uint64_t deadline, size_t bytes, uint64_t most);
 const char *server_date(size_t *len); /* "date: …" value, made once a second */
 void listener_release(struct listener *l);
 void server_end_when_empty(void);
