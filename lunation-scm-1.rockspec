@@ -47,6 +47,7 @@ build = {
     ["lunation.ical.alarms"] = "lua/lunation/ical/alarms.lua",
     ["lunation.ical.clock"] = "lua/lunation/ical/clock.lua",
     ["lunation.ical.component"] = "lua/lunation/ical/component.lua",
+    ["lunation.ical.freebusy"] = "lua/lunation/ical/freebusy.lua",
     ["lunation.ical.fields"] = "lua/lunation/ical/fields.lua",
     ["lunation.ical.instances"] = "lua/lunation/ical/instances.lua",
     ["lunation.ical.jcal"] = "lua/lunation/ical/jcal.lua",

@@ -1,5 +1,6 @@
 -- lunation.ical: iCalendar (RFC 5545, 6868, 7265, 7529, 7986, 9074) as trees, and as canonical events (JSCalendar, RFC 8984).
 local component = require "lunation.ical.component"
+local freebusy = require "lunation.ical.freebusy"
 local instances = require "lunation.ical.instances"
 local jcal = require "lunation.ical.jcal"
 local mapping = require "lunation.ical.mapping"
@@ -127,15 +128,25 @@ function M.instances(source, options)
   return list, truncated
 end
 
----The busy times of a text in a window.
+---The busy times of a text in a window: of its events, its VFREEBUSY components and its availability (RFC 7953).
 ---@param source string|lunation.ical.Component
----@param options {from: integer|string, to: integer|string, tzid: string?}
----@return {type: "BUSY"|"BUSY-TENTATIVE", start: integer, finish: integer}[]?
+---@param options {from: integer|string, to: integer|string, tzid: string?, availability: string|lunation.ical.Component|nil} window
+---[from, to) as of `instances`; availability: another text whose components count too, as CalDAV keeps VAVAILABILITY apart
+---@return {type: "BUSY"|"BUSY-TENTATIVE"|"BUSY-UNAVAILABLE", start: integer, finish: integer}[]?
 ---@return table? err
 function M.freebusy(source, options)
-  local events, err = M.events(source, options)
-  if not events then return nil, err end
-  local busy, why = instances.freebusy(events, options)
+  options = options or {}
+  local trees = {}
+  for _, each in ipairs { source, options.availability } do
+    local root, warnings = as_tree(each, options)
+    if not root then return nil, failure(warnings) end
+    local events, err = M.events(root, options)
+    if not events then return nil, err end
+    trees[#trees + 1] = { root = root, events = events, context = series.context(root, warnings) }
+  end
+  local busy, why = freebusy.freebusy(trees, {
+    from = options.from, to = options.to, tzid = options.tzid, mapping = options.mapping or mapping,
+  })
   if not busy then return nil, failure { message = why } end
   return busy
 end

@@ -124,7 +124,8 @@ end
 ---@param from integer? instant
 ---@param to integer? instant
 ---@param limit integer? 1000 unless told
----@param options {zone: string?, include_start: boolean?, cancelled: boolean?}? zone for floating times and dates; include_start: the
+---@param options {zone: string?, include_start: boolean?, cancelled: boolean?, days: string?}? zone for floating times; days:
+---the zone whose days all-day events are, UTC unless told; include_start: the
 ---start counts as an instance even where no rule gives it; cancelled: instances that are cancelled alone are listed too
 ---@return {start: integer, finish: integer, recurrenceId: string?, override: table?}[]
 ---@return boolean truncated
@@ -134,6 +135,11 @@ function M.expand(event, from, to, limit, options)
   local zone = event.timeZone or options.zone
   if event.showWithoutTime then zone = options.zone end
   local list = {}
+  -- Dates are days of UTC, unless another zone is asked for.
+  local function bounds_of(full)
+    if full.showWithoutTime and options.days then return bounds(full.start, full.duration or "P1D", options.days, false) end
+    return M.bounds(full, options.zone)
+  end
   local function inside(start, finish)
     if to and start >= to then return false end
     if not from then return true end
@@ -141,7 +147,7 @@ function M.expand(event, from, to, limit, options)
   end
   local overrides = event.recurrenceOverrides
   if not recurring(event) and not overrides then
-    local start, finish = M.bounds(event, options.zone)
+    local start, finish = bounds_of(event)
     if start and inside(start, finish) then list[1] = { start = start, finish = finish, recurrenceId = event.recurrenceId } end
     return list, false
   end
@@ -162,7 +168,7 @@ function M.expand(event, from, to, limit, options)
     local cancelled = patch.status == "cancelled" and event.status ~= "cancelled" and not options.cancelled
     if not patch.excluded and not cancelled then
       local full = instance.flatten(event, key)
-      local start, finish = M.bounds(full, options.zone)
+      local start, finish = bounds_of(full)
       if start and inside(start, finish) then
         list[#list + 1] = { start = start, finish = finish, recurrenceId = key, override = next(patch) ~= nil and full or nil }
       end
