@@ -407,6 +407,8 @@ static void let_go(lua_State *L, struct listener_box *box, bool drop)
 		listener_stop(l);
 		if (drop)
 			listener_drop_conns(l);
+	}
+	if (l->engine == box->engine) { /* unless the last connection has let it go */
 		l->engine = NULL;
 		engine_release(box->engine);
 	}
