@@ -112,7 +112,10 @@ local module = {}
 ---@param path string
 ---@return lunation.store.Connection?, lunation.Error?
 function module.connect(path)
-  local db, err = sqlite.open(path, { wal = true, busy_ms = 0, mmap = 256 * 1024 * 1024 })
+  -- SQLite does not wait where two connections change a new file to WAL at once: one of them is told at once
+  local db, err = patiently(function()
+    return sqlite.open(path, { wal = true, busy_ms = 0, mmap = 256 * 1024 * 1024 })
+  end)
   if not db then return nil, err end
   local connection = setmetatable({ kind = "sqlite", db = db, sql = statements(db) }, Connection)
   local ready, failure = patiently(function()
