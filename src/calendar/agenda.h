@@ -102,6 +102,7 @@ struct chunk {
 
 struct calendar {
 	int64_t key, account;
+	char zone_name[TZ_NAME_MAX]; /* as it was given; "" where none is known */
 	struct tz_zone *zone;
 	int64_t seq; /* how far it is loaded */
 	size_t nevents, nbuckets;
@@ -143,6 +144,22 @@ void chunks_free(struct agenda *agenda, struct calendar *calendar);
 void chunk_free(struct agenda *agenda, struct chunk *chunk);
 /* Whether a series has an occurrence in [from, to), by itself or by an override. */
 bool event_occurs(const struct event *event, int64_t from, int64_t to);
+
+/* --- calendars --- */
+
+struct calendar *agenda_calendar(struct agenda *agenda, int64_t key);
+/* Finds a calendar or makes it known; another account or zone empties it. NULL without memory. */
+struct calendar *calendar_open(struct agenda *agenda, int64_t key, int64_t account, const char *zone);
+void calendar_free(struct agenda *agenda, struct calendar *calendar);
+/* Where an event stands in its bucket. */
+struct event **calendar_event(struct calendar *calendar, int64_t key);
+bool calendar_put(struct agenda *agenda, struct calendar *calendar, struct event *event, const char *id);
+/* Out of sight at once; its entries go when the calendar is settled. */
+void calendar_remove(struct calendar *calendar, int64_t key);
+/* Puts runs and chunks in order after what was put and removed. */
+bool calendar_settle(struct agenda *agenda, struct calendar *calendar);
+/* Gives memory back where there is more than the budget. */
+void agenda_trim(struct agenda *agenda);
 
 /* --- pages --- */
 
