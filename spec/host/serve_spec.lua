@@ -153,7 +153,9 @@ describe("lunation serve", function()
     support.write(server.dir .. "/script.lua", script(2))
     server.child:kill "HUP"
     support.eventually(function() return get(server, "/version").version == 2 end)
-    for version = 3, 5 do
+    local worker = children(server.child.pid)[1]
+    local files = #fs.list("/proc/" .. worker .. "/fd")
+    for version = 3, 12 do
       support.write(server.dir .. "/script.lua", script(version))
       server.child:kill "HUP"
       support.eventually(function() return get(server, "/version").version == version end)
@@ -165,6 +167,7 @@ describe("lunation serve", function()
     for _, each in ipairs(steady) do each:wait() end
     assert.are.equal(0, failures)
     assert.is_true(answered > 20, "answered " .. answered)
+    support.eventually(function() return #fs.list("/proc/" .. worker .. "/fd") <= files + 6 end, 15, "no descriptor for each reload")
     assert.are.same({ code = 0 }, server.stop())
   end)
 

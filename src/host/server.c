@@ -280,8 +280,11 @@ static struct listener *same_url(const char *url)
 	return NULL;
 }
 
-static int refuse_listen(lua_State *L, const char *url, const char *reason)
+/* A descriptor that was given is the server's, also where it cannot use it. */
+static int refuse_listen(lua_State *L, const char *url, int fd, const char *reason)
 {
+	if (fd >= 0)
+		close(fd);
 	lua_pushnil(L);
 	error_push(L, "unavailable", "cannot listen on %s: %s", url, reason);
 	return 2;
@@ -330,6 +333,9 @@ static int server_listen(lua_State *L)
 	luaL_checktype(L, 2, LUA_TTABLE);
 	luaL_checktype(L, 3, LUA_TFUNCTION);
 	lua_settop(L, 5);
+	lua_getfield(L, 2, "fd");
+	int fd = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : -1;
+	lua_pop(L, 1);
 	read_limits(L, 2, &limits);
 	struct listener fresh = { 0 };
 	read_proxies(L, 2, &fresh);
@@ -337,25 +343,25 @@ static int server_listen(lua_State *L)
 		const char *cert = string_field(L, 2, "cert", NULL), *key = string_field(L, 2, "key", NULL);
 		const char *secret = string_field(L, 2, "ticket_secret", &secret_len);
 		if (!cert || !key)
-			return refuse_listen(L, url, "https needs cert and key");
+			return refuse_listen(L, url, fd, "https needs cert and key");
 		tls = tls_context(cert, key, (const unsigned char *)secret, secret ? secret_len : 0, &error);
 		if (!tls)
-			return refuse_listen(L, url, error);
+			return refuse_listen(L, url, fd, error);
 	}
 	struct listener *l = same_url(url);
 	if (l) {
 		if (l->engine == engine_of(L)) {
 			SSL_CTX_free(tls);
-			return refuse_listen(L, url, "it is listened on already");
+			return refuse_listen(L, url, fd, "it is listened on already");
 		}
 		l->limits = limits;
 		l->proxies = fresh.proxies;
 		l->nproxies = fresh.nproxies;
 		adopt(L, l, tls);
+		if (fd >= 0) /* it was given away, and another one serves */
+			close(fd);
 		return 1;
 	}
-	lua_getfield(L, 2, "fd");
-	int fd = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : -1;
 	lua_getfield(L, 2, "reuseport");
 	if (fd < 0)
 		fd = listener_bind(url, lua_toboolean(L, -1), &error);
@@ -363,9 +369,7 @@ static int server_listen(lua_State *L)
 		if (!error)
 			error = strerror(errno);
 		SSL_CTX_free(tls);
-		if (fd >= 0)
-			close(fd);
-		return refuse_listen(L, url, error);
+		return refuse_listen(L, url, fd, error);
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
