@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 struct end {
-	bool stopped;
+	bool stopped, kept;
 	int status;
 };
 
@@ -49,6 +49,20 @@ bool loop_stopped(const uv_loop_t *loop, int *status)
 	if (status != NULL && end->stopped)
 		*status = end->status;
 	return end->stopped;
+}
+
+void loop_keep(uv_loop_t *loop)
+{
+	struct end *end = loop->data;
+
+	end->kept = true;
+}
+
+bool loop_kept(const uv_loop_t *loop)
+{
+	const struct end *end = loop->data;
+
+	return end->kept;
 }
 
 void loop_close(uv_loop_t *loop)

@@ -14,6 +14,10 @@ bool loop_run(uv_loop_t *loop);
 void loop_stop(uv_loop_t *loop, int status);
 bool loop_stopped(const uv_loop_t *loop, int *status);
 
+/* The loop of a worker: scripts do not end it, os.exit is an error there. */
+void loop_keep(uv_loop_t *loop);
+bool loop_kept(const uv_loop_t *loop);
+
 /* Closes what handles are left and frees the loop's own resources. */
 void loop_close(uv_loop_t *loop);
 

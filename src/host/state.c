@@ -95,6 +95,8 @@ static int host_exit(lua_State *L)
 		status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
 	else
 		status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+	if (e->loop == NULL || loop_kept(e->loop))
+		return luaL_error(L, "a script of `lunation serve` does not end the process");
 	loop_stop(e->loop, status);
 	if (e->running == NULL || !lua_isyieldable(L))
 		return luaL_error(L, "exit");

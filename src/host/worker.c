@@ -299,6 +299,7 @@ int worker_main(const struct worker_options *options)
 	w.options = options;
 	self = &w;
 	loop_open(&w.loop);
+	loop_keep(&w.loop);
 	uv_signal_init(&w.loop, &w.term);
 	uv_signal_init(&w.loop, &w.hup);
 	uv_signal_init(&w.loop, &w.interrupt);
