@@ -231,6 +231,9 @@ local function main()
   local sides = { peer, ours }
   assert(json.decode(peer.body).calendar == json.decode(ours.body).calendar)
   print(("%d runs of %g s each, alternating; bodies of %d and %d bytes\n"):format(RUNS, SECONDS, #peer.body, #ours.body))
+  -- before anything has grown
+  print("an idle connection, bytes of resident memory (500 of them, not gated)")
+  for _, side in ipairs(sides) do print(("  %-10s %.0f"):format(side.name, idle(side))) end
   -- a first run of each that does not count: JIT, caches, connections
   for _, side in ipairs(sides) do wrk(side, side.plain) end
 
@@ -249,9 +252,6 @@ local function main()
   report(("HTTP/1.1 at %d requests a second (half of the lowest maximum), p99 microseconds"):format(half), steady, steady_all, sides, "p99", "%.0f")
 
   report("  the same, p50 microseconds", steady, steady_all, sides, "p50", "%.0f")
-
-  print("an idle connection, bytes")
-  for _, side in ipairs(sides) do print(("  %-10s %.0f"):format(side.name, idle(side))) end
 
   print()
   verdict("CPU a request, of nginx's", plain(ours, "cpu") / plain(peer, "cpu"), FLOORS.plain)
