@@ -8,7 +8,7 @@
 
 #include "host/server.h"
 
-enum { SHARED = 64 * 1024, LINGER_TIME = 2000, READS_PER_WAKE = 4 };
+enum { SHARED = 64 * 1024, LINGER_TIME = 2000, READS_PER_WAKE = 8 };
 
 /* One loop, one thread: input is read into one buffer for all, and the answers to what one read brought leave in one
  * write. */
@@ -303,12 +303,12 @@ static bool wants_input(const struct conn *c)
 /* What TLS has read ahead no longer makes the socket readable: it must be asked for. */
 static bool tls_holds_input(const struct conn *c)
 {
-	return c->ssl && SSL_has_pending(c->ssl);
+	return c->ssl && !c->tls_dry && SSL_has_pending(c->ssl);
 }
 
 static void conn_read(struct conn *c)
 {
-	for (int i = 0; i < READS_PER_WAKE || tls_holds_input(c); i++) {
+	for (int i = 0; i < READS_PER_WAKE; i++) {
 		if (c->closed || c->failed || !wants_input(c))
 			return;
 		bool kept = c->in.len > c->in.at || shared_in_busy;
@@ -340,7 +340,7 @@ static void conn_read(struct conn *c)
 			process(c, into, (size_t)n, false);
 			shared_in_busy = false;
 		}
-		if (c->ssl ? !SSL_has_pending(c->ssl) : (size_t)n < room)
+		if (c->ssl ? !tls_holds_input(c) : (size_t)n < room)
 			return;
 	}
 }
@@ -392,7 +392,8 @@ void conn_settle(struct conn *c)
 	}
 	if (!c->failed) {
 		int events = wants_input(c) ? UV_READABLE : 0;
-		if (conn_pending(c) || c->tls_wants_write)
+		/* input that TLS still holds is come back to, after the other connections have had their turn */
+		if (conn_pending(c) || c->tls_wants_write || (events && tls_holds_input(c)))
 			events |= UV_WRITABLE;
 		watch(c, events ? events : UV_DISCONNECT);
 	}

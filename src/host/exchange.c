@@ -240,7 +240,6 @@ void exchange_dispatch(struct exchange *ex, const char *bytes, const struct http
 
 static void send_answer(struct exchange *ex, struct answer *a)
 {
-	ex->answered = true;
 	ex->status = a->status;
 	if (a->close)
 		ex->keep_alive = false;

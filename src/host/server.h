@@ -64,8 +64,8 @@ struct conn {
 	uint8_t phase;
 	bool closed, close_after, draining, failed, ended; /* ended: the peer will send no more */
 	bool busy;                                         /* input is being processed further up the C stack */
-	bool tls_wants_write, lingers;
-	uint8_t blank_lines; /* before a request line */
+	bool tls_wants_write, tls_dry, lingers;            /* tls_dry: what TLS holds is not a whole record yet */
+	uint8_t blank_lines;                               /* before a request line */
 	/* HTTP/1 */
 	struct exchange *ex;
 	size_t scanned;
@@ -84,7 +84,7 @@ struct exchange {
 	task_ticket task;    /* while `running` */
 	int32_t stream;      /* HTTP/2; 0 on HTTP/1 */
 	struct h2_stream *h2;
-	bool running, answered, streaming, head_only, keep_alive, chunked, accepts_gzip, failing, late, ended;
+	bool running, streaming, head_only, keep_alive, chunked, accepts_gzip, failing, late;
 	unsigned turn; /* counts its tasks: handler, failure handler, streamed body */
 	uint8_t minor;
 	int status;
@@ -94,7 +94,6 @@ struct exchange {
 	char *head_bytes;
 	struct http_head *head;
 	struct bytes body;
-	uint64_t body_limit;
 	/* a streamed or HTTP/2 body that waits for room */
 	struct bytes out;
 	task_ticket writer;

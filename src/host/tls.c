@@ -160,6 +160,7 @@ static int outcome(struct conn *c, int rc)
 	switch (SSL_get_error(c->ssl, rc)) {
 	case SSL_ERROR_WANT_READ:
 		c->tls_wants_write = false;
+		c->tls_dry = true;
 		return TLS_AGAIN;
 	case SSL_ERROR_WANT_WRITE:
 		c->tls_wants_write = true;
@@ -178,7 +179,7 @@ int tls_handshake(struct conn *c)
 {
 	clear_errors();
 	int rc = SSL_do_handshake(c->ssl);
-	c->tls_wants_write = false;
+	c->tls_wants_write = c->tls_dry = false;
 	return rc == 1 ? TLS_OK : outcome(c, rc) == TLS_AGAIN ? TLS_AGAIN : TLS_FAILED;
 }
 
@@ -187,6 +188,7 @@ ssize_t tls_read(struct conn *c, char *buf, size_t len)
 	size_t n = 0;
 	clear_errors();
 	int rc = SSL_read_ex(c->ssl, buf, len, &n);
+	c->tls_dry = false;
 	if (rc == 1)
 		return (ssize_t)n;
 	int what = outcome(c, rc);
