@@ -125,6 +125,19 @@ describe("lunation serve", function()
     assert.are.equal(0, #children(server.child.pid))
   end)
 
+  it("ends in order at Ctrl-C, which reaches the workers too", function()
+    server = serve { group = true, args = { "--workers", "2" } }
+    local slow = task.spawn(function() return get(server, "/slow/0.5") end)
+    timer.sleep(0.2)
+    server.child:kill "INT"
+    local ok, answer = slow:wait()
+    assert.is_true(ok)
+    assert.are.same({ version = 1 }, answer)
+    assert.are.same({ code = 0 }, server.child:wait(10))
+    local _, drains = support.read(server.log):gsub("drained", "")
+    assert.are.equal(2, drains)
+  end)
+
   it("does not wait for ever: what is late is cut off at the drain deadline", function()
     server = serve { config = "limits { drain_time = 1 }" }
     support.write(server.config, (support.read(server.config):gsub("drain_time = \"5s\"", "drain_time = 1")))

@@ -94,7 +94,8 @@ end
 ---@field log string path of what it wrote
 
 --- Starts `lunation serve` on a free port with a store of its own and waits until it answers.
----@param options {config: string?, args: string[]?, env: table?, dir: string?, port: integer?}
+---@param options {config: string?, args: string[]?, env: table?, dir: string?, port: integer?, group: boolean?} group: signals reach
+---  all of its processes, as Ctrl-C on a terminal does
 ---@return spec.Server
 function support.serve(options)
   local dir = options.dir or support.tmpdir()
@@ -105,7 +106,7 @@ function support.serve(options)
   table.move(options.args or {}, 1, #(options.args or {}), #args + 1, args)
   local env = { LUNATION_DATA = dir }
   for name, value in pairs(options.env or {}) do env[name] = value end
-  server.child = assert(process.spawn { args = args, env = env, cwd = dir, stdout = server.log, stderr = server.log })
+  server.child = assert(process.spawn { args = args, env = env, cwd = dir, stdout = server.log, stderr = server.log, group = options.group })
   server.config = config
   -- the supervisor listens before a worker answers
   local http = require "lunation.http"

@@ -211,7 +211,7 @@ failed:
 
 /* --- workers ------------------------------------------------------------------------------------------------------ */
 
-static void run_worker(struct supervisor *s, size_t index, int report)
+static void run_worker(struct supervisor *s, size_t index, int report, pid_t supervisor)
 {
 	struct slot *mine = &s->slots[index];
 	struct worker_options options = {
@@ -227,6 +227,8 @@ static void run_worker(struct supervisor *s, size_t index, int report)
 
 	/* a supervisor that was killed takes its workers along, in order */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != supervisor) /* it was, before that was said */
+		exit(EXIT_FAILURE);
 	close(s->signals);
 	for (size_t w = 0; w < s->worker_count; w++) {
 		if (s->slots[w].report >= 0)
@@ -243,7 +245,7 @@ static void start_worker(struct supervisor *s, size_t index)
 {
 	struct slot *slot = &s->slots[index];
 	int ends[2];
-	pid_t pid;
+	pid_t pid, supervisor = getpid();
 
 	slot->restart_at = 0;
 	slot->started = slot->heard = now_ms();
@@ -254,7 +256,7 @@ static void start_worker(struct supervisor *s, size_t index)
 	}
 	if (pid == 0) {
 		close(ends[0]);
-		run_worker(s, index, ends[1]);
+		run_worker(s, index, ends[1], supervisor);
 	}
 	close(ends[1]);
 	slot->pid = pid;
