@@ -156,6 +156,8 @@ local function redirect_uris_of(value, what)
   end)
 end
 
+local log_levels = { debug = true, info = true, warn = true, error = true }
+
 local app_fields = {
   id = string_of, secret = string_of, name = string_of, redirect_uris = redirect_uris_of, webhook_url = check_url,
   trusted_origins = urls_of, branding = table_of,
@@ -163,7 +165,12 @@ local app_fields = {
 local listener_fields = { cert = string_of, key = string_of }
 local sync_fields = { max_age = seconds_of, deadline = seconds_of }
 local outgoing_fields = { allow = strings_of, proxy = check_url, allow_private = boolean_of }
-local log_fields = { level = string_of, json = boolean_of, access = boolean_of }
+local function log_level_of(value, what)
+  if log_levels[check_type(value, "string", what)] then return value end
+  error(("%s: debug, info, warn or error expected"):format(what), 0)
+end
+
+local log_fields = { level = log_level_of, json = boolean_of, access = boolean_of }
 
 -- --- the words ------------------------------------------------------------------------------------------------------
 

@@ -36,10 +36,9 @@ local function routes_of(engine, scripts)
 end
 
 local function listen_options(cfg, listener, inherited)
-  local limits = setmetatable({}, { __index = cfg.limits })
+  local limits = {}
   for name, value in pairs(cfg.limits) do limits[name] = value end
-  if limits.connections == 0 then limits.connections = nil end
-  setmetatable(limits, nil)
+  if limits.connections == 0 then limits.connections = nil end -- the server knows the limit on open files
   local fd = inherited.sockets and inherited.sockets[listener.url]
   return {
     cert = listener.cert, key = listener.key, limits = limits, trusted_proxies = cfg.trusted_proxies,

@@ -59,6 +59,7 @@ describe("the command", function()
       { { "app", "token", "x", "--user", "u", "--ttl", "0" }, "at least 1" },
       { { "serve", "--workers", "many" }, "whole number" },
       { { "serve", "-c", "a", "--config", "b" }, "stands twice" },
+      { { "events", "--log-level", "loud" }, "debug, info, warn or error expected" },
       { { "run" }, "something is missing" },
       { { "version", "now" }, "one too many" },
     }
@@ -94,6 +95,12 @@ describe("lunation run", function()
     assert.are.equal(3, script("os.exit(3)").code)
     assert.are.equal(1, script("os.exit(false)").code)
     assert.are.equal(0, script("return 'text'").code)
+  end)
+
+  it("logs as it is told to", function()
+    local path = support.write(support.tmpdir() .. "/s.lua", "require('lunation.log').debug('hello', { n = 1 })")
+    assert.matches('^{"time":"[^"]+","level":"debug","message":"hello","n":1}\n$', run("run", "--log-json", "--log-level", "debug", path).stderr)
+    assert.are.equal("", run("run", path).stderr)
   end)
 
   it("reads the script from standard input", function()

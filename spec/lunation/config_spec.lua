@@ -84,6 +84,7 @@ describe("the configuration", function()
       { "store 'postgres://x/y'", 1, "SQLite" },
       { "provider('g', { client_id = env 'NOT_SET_AT_ALL' })", 1, "NOT_SET_AT_ALL is not set" },
       { "outgoing { allow = '127.0.0.1' }", 1, "table expected" },
+      { "log { level = 'loud' }", 1, "log level: debug, info, warn or error expected" },
       { "sync { max_age = 'soon' }", 1, "`soon` is not a duration" },
       { "x = io.open 'y'", 1, "unknown word `io`" },
       { "listen(", 1, "expected" },

@@ -1,7 +1,6 @@
 -- The command: finds the file of the sub-command, reads the words by its table, and turns the outcome into an exit status.
 
 local arguments = require "lunation.cli.arguments"
-local errors = require "lunation.errors"
 
 local cli = {}
 
@@ -14,11 +13,19 @@ cli.common = {
 }
 cli.common["--help"] = cli.common["-h"]
 
+local log_levels = { debug = true, info = true, warn = true, error = true }
+
 --- What commands that read the configuration take besides.
 cli.configured = {
   ["-c"] = { field = "config", value = "FILE", help = "the configuration, instead of ./lunation.conf.lua" },
   ["--log-json"] = { help = "log lines as JSON" },
-  ["--log-level"] = { value = "LEVEL", help = "debug, info, warn or error" },
+  ["--log-level"] = {
+    value = "LEVEL", help = "debug, info, warn or error",
+    read = function(text)
+      if log_levels[text] then return text end
+      return nil, "debug, info, warn or error expected"
+    end,
+  },
 }
 cli.configured["--config"] = cli.configured["-c"]
 
@@ -94,8 +101,7 @@ function Context:config()
   for _, url in ipairs(options.listen or {}) do table.insert(overrides.listeners, { url = url }) end
   local cfg, err = require("lunation.config").load(options.config, overrides)
   if not cfg then return nil, err end
-  local ok = pcall(require("lunation.log").configure, { level = cfg.log.level, json = cfg.log.json, color = require("lunation.fs").isatty(2) })
-  if not ok then return nil, errors.new("invalid_config", ("there is no log level `%s`"):format(tostring(cfg.log.level))) end
+  require("lunation.log").configure { level = cfg.log.level, json = cfg.log.json, color = require("lunation.fs").isatty(2) }
   return cfg
 end
 
@@ -146,6 +152,9 @@ local function dispatch(name, command, words)
   if #positional < least then return misused(name, "something is missing") end
   if not command.rest and #positional > (command.most or least) then
     return misused(name, ("`%s` is one too many"):format(positional[(command.most or least) + 1]))
+  end
+  if options.log_json or options.log_level then
+    require("lunation.log").configure { json = options.log_json, level = options.log_level }
   end
   local context = setmetatable({ name = name, options = options }, Context)
   local status, err = command.run(positional, options, context)
