@@ -11,6 +11,7 @@ DEPS_SERVERS := xandikos davical postgresql php-cli php-pgsql php-sqlite3 php-cu
                 cyrus-caldav cyrus-imapd cyrus-common cyrus-admin sasl2-bin libsasl2-modules
 DEPS_BROWSER := chromium fonts-dejavu-core fonts-noto-core
 DEPS_BENCH   := nginx libnginx-mod-http-lua wrk nghttp2-client
+DEPS_CORE    := g++ libcctz-dev
 DEPS_FUZZ    := clang-14 libclang-rt-14-dev
 
 ifdef SAN
@@ -105,6 +106,8 @@ deps-bench:
 	@tools/packages $(DEPS_BUILD) $(DEPS_QUICK) $(DEPS_SERVERS) $(DEPS_BENCH) node:nodejs npm:npm
 deps-bench-http:
 	@tools/packages $(DEPS_BUILD) $(DEPS_BENCH) lua-cjson curl openssl
+deps-bench-core:
+	@tools/packages $(DEPS_BUILD) $(DEPS_CORE) python3 python3-venv node:nodejs npm:npm
 deps-fuzz:
 	@tools/packages $(DEPS_BUILD) $(DEPS_FUZZ)
 
@@ -129,6 +132,19 @@ build/bench-node/.installed: bench/events/package.json
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/bench-node
 	@touch $@
 
+# The calendar core against its peers: a program for each group of rows, which fails where a ratio is below its floor.
+CORE_OBJ   := $(patsubst %.c,build/%.o,$(wildcard src/calendar/*.c))
+CORE_BENCH := $(patsubst bench/core/%,build/bench-core/%,$(basename $(wildcard bench/core/*.c bench/core/*.cc)))
+bench-core: deps-bench-core all $(CORE_BENCH)
+	@status=0; for each in $(CORE_BENCH); do echo "== $$each"; $$each || status=1; done; \
+	for each in $(wildcard bench/core/*.lua); do echo "== $$each"; build/lunation run $$each || status=1; done; exit $$status
+build/bench-core/%: bench/core/%.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Isrc $(shell pkg-config --cflags lua5.4) -o $@ $< $(CORE_OBJ) -llua5.4 -lical -lm
+build/bench-core/%: bench/core/%.cc $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(CXX) -O2 -Wall -Wextra -Isrc $(shell pkg-config --cflags lua5.4) -o $@ $< $(CORE_OBJ) -llua5.4 -lical -lcctz -lm
+
 # Rewrites the table of Windows zone names after a new ICU (needs libicu-dev).
 windows-zones:
 	@mkdir -p build
@@ -144,4 +160,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-fuzz fuzz bench-http clients bench-events windows-zones install clean
+.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean

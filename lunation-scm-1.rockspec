@@ -14,8 +14,8 @@ build = {
   modules = {
     ["lunation.freebusy"] = {
       sources = {
-        "src/calendar/freebusy.c", "src/calendar/intervals.c", "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c",
-        "src/calendar/tzif.c", "src/calendar/tznames.c",
+        "src/calendar/freebusy.c", "src/calendar/intervals.c", "src/calendar/slots.c", "src/calendar/civil.c", "src/calendar/fail.c",
+        "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tznames.c",
       },
       incdirs = { "src" },
     },

@@ -1,9 +1,8 @@
-/* lunation.freebusy: when several calendars have time. A slot is asked by its start t: with a duration d and buffers it
- * takes [t - before, t + d + after), so a busy interval forbids a stretch of starts, and the whole search is sets of
- * starts: forbidden ones joined per calendar, allowed ones what the windows leave. */
+/* lunation.freebusy: sets of intervals, and when several calendars have time (slots.h), for Lua. */
 #include "calendar/civil.h"
 #include "calendar/fail.h"
 #include "calendar/intervals.h"
+#include "calendar/slots.h"
 #include "calendar/tz.h"
 #include "modules.h"
 
@@ -38,8 +37,23 @@ static void need(lua_State *L, bool ok)
 		luaL_error(L, "out of memory");
 }
 
-/* The flat array { s1, e1, s2, e2, … } at `index`; raises where it is none. */
-static void read_list(lua_State *L, int index, struct intervals *list, const char *what)
+/* Takes one interval of a list. */
+typedef void (*take_fn)(const void *context, int64_t start, int64_t end, struct intervals *list);
+
+static void take_any(const void *context, int64_t start, int64_t end, struct intervals *list)
+{
+	(void)context;
+	list->at[list->count++] = (struct interval){ start, end };
+}
+
+static void take_busy(const void *context, int64_t start, int64_t end, struct intervals *list)
+{
+	slots_forbid(context, start, end, list);
+}
+
+/* The flat array { s1, e1, s2, e2, … } at `index`, each pair by `take`; raises where it is none. */
+static void read_pairs(lua_State *L, int index, struct intervals *list, const char *what, take_fn take,
+		       const void *context)
 {
 	size_t n;
 
@@ -61,8 +75,13 @@ static void read_list(lua_State *L, int index, struct intervals *list, const cha
 		lua_pop(L, 2);
 		if (!start_ok || !end_ok)
 			luaL_error(L, "%s: element %d is no instant", what, (int)(start_ok ? i + 1 : i));
-		need(L, intervals_add(list, start, end));
+		take(context, start, end, list);
 	}
+}
+
+static void read_list(lua_State *L, int index, struct intervals *list, const char *what)
+{
+	read_pairs(L, index, list, what, take_any, NULL);
 }
 
 static void push_list(lua_State *L, const struct intervals *list)
@@ -115,13 +134,8 @@ static int freebusy_intersect(lua_State *L)
 /* --- what is asked ----------------------------------------------------------------------------------------------- */
 
 struct question {
-	int64_t duration, increment, before, after;
+	struct slots_question slots;
 	int64_t min_attendees; /* -1: not asked */
-	int64_t max_per_day;   /* 0: any number */
-	int64_t limit;         /* 0: no bound */
-	bool clock;
-	struct tz_zone *zone; /* NULL is UTC */
-	int64_t from, to;     /* the hull of the windows */
 };
 
 /* A zone that an error releases. */
@@ -220,7 +234,7 @@ static int64_t read_time(lua_State *L, const char *field)
 }
 
 /* Adds to `open` the hours on top of the stack, day by day over the hull of the windows. */
-static void read_hours(lua_State *L, const struct question *q, const struct tz_zone *zone, struct intervals *open)
+static void read_hours(lua_State *L, const struct slots_question *q, const struct tz_zone *zone, struct intervals *open)
 {
 	unsigned days = read_days(L);
 	int64_t opens = read_time(L, "from"), closes = read_time(L, "to");
@@ -236,7 +250,7 @@ static void read_hours(lua_State *L, const struct question *q, const struct tz_z
 }
 
 /* Forbids the starts of slots that would reach out of the calendar's hours (on top of the stack, or nil there). */
-static void forbid_hours(lua_State *L, const struct question *q, const struct tz_zone *zone,
+static void forbid_hours(lua_State *L, const struct slots_question *q, const struct tz_zone *zone,
 			 struct intervals *forbidden)
 {
 	struct intervals *open, *shut;
@@ -266,111 +280,24 @@ static void forbid_hours(lua_State *L, const struct question *q, const struct tz
 	lua_pop(L, 2);
 }
 
-/* The starts that the calendar on top of the stack forbids, as a set. */
-static void read_calendar(lua_State *L, const struct question *q, struct intervals *forbidden)
+/* Adds the starts that the calendar on top of the stack forbids. */
+static void read_calendar(lua_State *L, const struct slots_question *q, struct tz_zone *otherwise,
+			  struct intervals *forbidden)
 {
 	struct tz_zone *zone;
-	size_t n = 0;
 
-	if (!read_zone(L, q->zone, &zone))
+	if (!read_zone(L, otherwise, &zone))
 		luaL_error(L, "calendars: there is no such zone");
 	if (lua_getfield(L, -2, "busy") != LUA_TNIL)
-		read_list(L, -1, forbidden, "busy");
+		read_pairs(L, -1, forbidden, "busy", take_busy, q);
 	lua_pop(L, 1);
-	for (size_t i = 0; i < forbidden->count; i++) {
-		struct interval busy = forbidden->at[i];
-		int64_t least = q->from - 2 * SPAN_MAX, most = q->to + 2 * SPAN_MAX;
-
-		if (busy.end <= busy.start || busy.end <= least || busy.start >= most)
-			continue;
-		busy.start = busy.start > least ? busy.start : least;
-		busy.end = busy.end < most ? busy.end : most;
-		forbidden->at[n++] = (struct interval){ busy.start - q->duration - q->after + 1, busy.end + q->before };
-	}
-	forbidden->count = n;
 	lua_getfield(L, -2, "hours");
 	forbid_hours(L, q, zone, forbidden);
 	lua_pop(L, 2);
-	need(L, intervals_union(forbidden));
-}
-
-/* --- what is answered -------------------------------------------------------------------------------------------- */
-
-struct answer {
-	lua_State *L;
-	const struct question *q;
-	lua_Integer count;
-	int64_t day, of_day; /* the local day of the last slot, and how many it has */
-};
-
-static bool full(const struct answer *a)
-{
-	return a->q->limit > 0 && a->count / 2 >= a->q->limit;
-}
-
-static void give(struct answer *a, int64_t start, int64_t end)
-{
-	lua_pushinteger(a->L, start);
-	lua_rawseti(a->L, -2, ++a->count);
-	lua_pushinteger(a->L, end);
-	lua_rawseti(a->L, -2, ++a->count);
-}
-
-/* The first instant from t on whose wall clock shows a whole number of increments since midnight. */
-static int64_t clock_next(const struct question *q, int64_t t)
-{
-	for (;;) {
-		struct tz_segment s = { INT64_MIN, INT64_MAX, 0, false, "UTC" };
-		int64_t local, day, next;
-
-		if (q->zone)
-			tz_segment_at(q->zone, t, &s);
-		local = t + s.offset;
-		day = civil_floor(local, CIVIL_DAY);
-		next = day * CIVIL_DAY + (local - day * CIVIL_DAY + q->increment - 1) / q->increment * q->increment;
-		if (next > (day + 1) * CIVIL_DAY)
-			next = (day + 1) * CIVIL_DAY;
-		if (next - s.offset < s.end)
-			return next - s.offset;
-		t = s.end;
-	}
-}
-
-/* The starts from `first` to `last` are free; the grid of their window begins at `grid`. */
-static void give_slots(struct answer *a, int64_t grid, int64_t first, int64_t last)
-{
-	const struct question *q = a->q;
-	int64_t t = first;
-
-	while (!full(a)) {
-		if (q->clock)
-			t = clock_next(q, t);
-		else
-			t = grid + (t - grid + q->increment - 1) / q->increment * q->increment;
-		if (t > last)
-			return;
-		if (q->max_per_day > 0) {
-			int64_t day = civil_floor(tz_to_local(q->zone, t), CIVIL_DAY);
-
-			if (day != a->day) {
-				a->day = day;
-				a->of_day = 0;
-			}
-			if (a->of_day == q->max_per_day) {
-				int64_t tomorrow = tz_to_utc(q->zone, (day + 1) * CIVIL_DAY);
-
-				t = tomorrow > t ? tomorrow : t + 1;
-				continue;
-			}
-			a->of_day++;
-		}
-		give(a, t, t + q->duration);
-		t++;
-	}
 }
 
 /* Joins the forbidden starts of all calendars: of each required one, and where too few of all are free. */
-static void join_calendars(lua_State *L, const struct question *q, struct intervals *forbidden)
+static void join_calendars(lua_State *L, const struct question *q, struct tz_zone *zone, struct intervals *forbidden)
 {
 	struct intervals *optional = new_list(L), *one;
 	size_t required = 0, others = 0;
@@ -394,11 +321,17 @@ static void join_calendars(lua_State *L, const struct question *q, struct interv
 			lua_pop(L, 1);
 			continue;
 		}
+		if (is_required) {
+			read_calendar(L, &q->slots, zone, forbidden);
+			lua_pop(L, 1);
+			continue;
+		}
 		one = new_list(L);
 		lua_insert(L, -2);
-		read_calendar(L, q, one);
+		read_calendar(L, &q->slots, zone, one);
+		need(L, intervals_union(one) && intervals_reserve(optional, one->count));
 		for (size_t k = 0; k < one->count; k++)
-			need(L, intervals_add(is_required ? forbidden : optional, one->at[k].start, one->at[k].end));
+			optional->at[optional->count++] = one->at[k];
 		intervals_free(one);
 		lua_pop(L, 2);
 	}
@@ -415,19 +348,20 @@ static void read_question(lua_State *L, struct question *q)
 {
 	static const char *const aligns[] = { "window", "clock", NULL };
 
-	q->duration = number(L, "duration", 0, 1);
-	if (q->duration < 1)
+	q->slots.duration = number(L, "duration", 0, 1);
+	if (q->slots.duration < 1)
 		luaL_error(L, "duration: an integer of at least 1 expected");
-	q->increment = number(L, "increment", 0, 0);
-	q->before = number(L, "buffer_before", 0, 0);
-	q->after = number(L, "buffer_after", 0, 0);
+	q->slots.increment = number(L, "increment", 0, 0);
+	q->slots.before = number(L, "buffer_before", 0, 0);
+	q->slots.after = number(L, "buffer_after", 0, 0);
 	q->min_attendees = number(L, "min_attendees", -1, 0);
-	q->max_per_day = number(L, "max_per_day", 0, 0);
-	q->limit = number(L, "limit", 0, 0);
+	q->slots.max_per_day = number(L, "max_per_day", 0, 0);
+	q->slots.limit = number(L, "limit", 0, 0);
 	lua_getfield(L, 1, "align");
-	q->clock = luaL_checkoption(L, -1, "window", aligns) == 1;
+	q->slots.clock = luaL_checkoption(L, -1, "window", aligns) == 1;
 	lua_pop(L, 1);
-	if (q->duration > SPAN_MAX || q->before > SPAN_MAX || q->after > SPAN_MAX || q->increment > SPAN_MAX)
+	if (q->slots.duration > SPAN_MAX || q->slots.before > SPAN_MAX || q->slots.after > SPAN_MAX ||
+	    q->slots.increment > SPAN_MAX)
 		luaL_error(L, "duration, increment and buffers are at most four years");
 }
 
@@ -441,55 +375,35 @@ static struct intervals *read_windows(lua_State *L, struct question *q)
 	read_list(L, -1, windows, "windows");
 	lua_pop(L, 1);
 	need(L, intervals_union(windows));
-	q->from = windows->count ? windows->at[0].start : 0;
-	q->to = windows->count ? windows->at[windows->count - 1].end : 0;
-	if (q->from < CIVIL_BEGIN || q->to > CIVIL_END)
+	q->slots.from = windows->count ? windows->at[0].start : 0;
+	q->slots.to = windows->count ? windows->at[windows->count - 1].end : 0;
+	if (q->slots.from < CIVIL_BEGIN || q->slots.to > CIVIL_END)
 		luaL_error(L, "windows: the years 0 to 9999 are searched");
-	if (q->from < not_before)
-		q->from = not_before < q->to ? not_before : q->to;
+	if (q->slots.from < not_before)
+		q->slots.from = not_before < q->slots.to ? not_before : q->slots.to;
 	return windows;
 }
 
 static int freebusy_solve(lua_State *L)
 {
 	struct question q = { 0 };
-	struct intervals *windows, *forbidden;
-	struct answer a = { L, &q, 0, INT64_MIN, 0 };
-	size_t k = 0;
+	struct intervals *windows, *forbidden, *out;
+	struct tz_zone *zone;
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
-	if (!read_zone(L, NULL, &q.zone)) {
+	if (!read_zone(L, NULL, &zone)) {
 		lua_getfield(L, 1, "tzid");
 		return calendar_fail(L, "invalid_zone", "tzid: there is no zone `%s`", lua_tostring(L, -1));
 	}
 	read_question(L, &q);
+	q.slots.zone = zone;
 	windows = read_windows(L, &q);
 	forbidden = new_list(L);
-	join_calendars(L, &q, forbidden);
-	lua_newtable(L);
-	for (size_t w = 0; w < windows->count && !full(&a); w++) {
-		int64_t grid = windows->at[w].start, last = windows->at[w].end - q.duration;
-		int64_t t = grid > q.from ? grid : q.from;
-
-		for (; t <= last && !full(&a);) {
-			int64_t until = last;
-
-			while (k < forbidden->count && forbidden->at[k].end <= t)
-				k++;
-			if (k < forbidden->count && forbidden->at[k].start <= t) {
-				t = forbidden->at[k].end;
-				continue;
-			}
-			if (k < forbidden->count && forbidden->at[k].start <= last)
-				until = forbidden->at[k].start - 1;
-			if (q.increment > 0)
-				give_slots(&a, grid, t, until);
-			else
-				give(&a, t, until + q.duration);
-			t = until + 1;
-		}
-	}
+	join_calendars(L, &q, zone, forbidden);
+	out = new_list(L);
+	need(L, slots_find(&q.slots, windows, forbidden, out));
+	push_list(L, out);
 	return 1;
 }
 

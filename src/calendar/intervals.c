@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FEW = 48, DIGIT_MAX = 12, BUCKETS = 256, PIECE = 1 << 18 };
+enum { FEW = 48, DIGIT_MAX = 11, PASSES = 3, BUCKETS = 256, PIECE = 1 << 18 };
 
 bool intervals_reserve(struct intervals *list, size_t more)
 {
@@ -74,41 +74,33 @@ static unsigned bits_of(uint64_t span)
 	return span ? 64 - (unsigned)__builtin_clzll(span) : 0;
 }
 
-/* Sorts words by their bits [32, 32 + bits), least significant digit first; the result stands in `v`. */
-static void sort_words(uint64_t *v, uint64_t *spare, size_t n, unsigned bits)
+/* Sorts words by their bits [low, low + bits), least significant digit first; the result stands in `v`. */
+static void sort_digits(uint64_t *v, uint64_t *spare, size_t n, unsigned low, unsigned bits)
 {
 	uint64_t *from = v, *to = spare;
 	unsigned passes = (bits + DIGIT_MAX - 1) / DIGIT_MAX;
 	unsigned digit = passes ? (bits + passes - 1) / passes : 0;
 	uint64_t mask = ((uint64_t)1 << digit) - 1;
+	uint32_t count[PASSES][1 << DIGIT_MAX];
 
-	if (n <= FEW) {
-		for (size_t i = 1; i < n; i++) {
-			uint64_t x = v[i];
-			size_t j = i;
-
-			for (; j > 0 && v[j - 1] > x; j--)
-				v[j] = v[j - 1];
-			v[j] = x;
-		}
-		return;
-	}
-	for (unsigned shift = 32; shift < 32 + bits; shift += digit) {
-		uint32_t count[1 << DIGIT_MAX];
+	for (unsigned p = 0; p < passes; p++)
+		memset(count[p], 0, (mask + 1) * sizeof **count);
+	for (size_t i = 0; i < n; i++)
+		for (unsigned p = 0; p < passes; p++)
+			count[p][v[i] >> (low + p * digit) & mask]++;
+	for (unsigned p = 0; p < passes; p++) {
+		unsigned shift = low + p * digit;
 		uint32_t sum = 0;
 		uint64_t *swap = from;
 
-		memset(count, 0, (mask + 1) * sizeof *count);
-		for (size_t i = 0; i < n; i++)
-			count[from[i] >> shift & mask]++;
 		for (uint64_t d = 0; d <= mask; d++) {
-			uint32_t here = count[d];
+			uint32_t here = count[p][d];
 
-			count[d] = sum;
+			count[p][d] = sum;
 			sum += here;
 		}
 		for (size_t i = 0; i < n; i++)
-			to[count[from[i] >> shift & mask]++] = from[i];
+			to[count[p][from[i] >> shift & mask]++] = from[i];
 		from = to;
 		to = swap;
 	}
@@ -116,28 +108,74 @@ static void sort_words(uint64_t *v, uint64_t *spare, size_t n, unsigned bits)
 		memcpy(v, from, n * sizeof *v);
 }
 
-/* Of one bucket, sorted words back to intervals, joined to what stands before. */
-static size_t unpack(const uint64_t *words, size_t n, int64_t base, struct interval *v, size_t kept)
+/* Insertion; gives up, with nothing lost, when it has moved more than `budget` words. */
+static bool sort_nearly(uint64_t *v, size_t n, size_t budget)
 {
-	for (size_t i = 0; i < n; i++) {
-		int64_t start = base + (int64_t)(words[i] >> 32);
-		int64_t end = start + (int64_t)(words[i] & UINT32_MAX);
+	for (size_t i = 1; i < n; i++) {
+		uint64_t x = v[i];
+		size_t j = i;
 
-		if (kept > 0 && start <= v[kept - 1].end) {
-			if (end > v[kept - 1].end)
-				v[kept - 1].end = end;
-		} else {
-			v[kept++] = (struct interval){ start, end };
-		}
+		if (v[i - 1] <= x)
+			continue;
+		for (; j > 0 && v[j - 1] > x; j--)
+			v[j] = v[j - 1];
+		v[j] = x;
+		if (i - j > budget)
+			return false;
+		budget -= i - j;
 	}
-	return kept;
+	return true;
+}
+
+/* Sorts words whose upper halves are below 2^bits. The highest bits tell nearly all of them apart where they are spread
+ * evenly; what is left is a few neighbours to be changed. */
+static void sort_words(uint64_t *v, uint64_t *spare, size_t n, unsigned bits)
+{
+	unsigned enough = bits_of(n) + 4;
+
+	if (n <= FEW) {
+		sort_nearly(v, n, SIZE_MAX);
+		return;
+	}
+	if (enough < bits) {
+		sort_digits(v, spare, n, 32 + bits - enough, enough);
+		if (sort_nearly(v, n, n))
+			return;
+	}
+	sort_digits(v, spare, n, 32, bits);
+}
+
+/* The interval that the next one may still join, counted from the base of all. */
+struct open_interval {
+	uint64_t start, end;
+	size_t kept; /* closed ones before it */
+};
+
+/* Of one bucket, sorted words back to intervals, joined to what stands before. Whether an interval joins is anybody's
+ * guess, so nothing jumps on it: the open one is written at every step, and the next place is one on or the same. */
+static void unpack(const uint64_t *words, size_t n, int64_t base, struct interval *v, struct open_interval *open)
+{
+	uint64_t open_start = open->start, open_end = open->end;
+	size_t kept = open->kept;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t start = words[i] >> 32, end = start + (words[i] & UINT32_MAX);
+		uint64_t apart = (open_end - start) >> 63; /* both are below 2^33 */
+
+		v[kept] = (struct interval){ base + (int64_t)open_start, base + (int64_t)open_end };
+		kept += apart;
+		open_start ^= (open_start ^ start) & (0 - apart);
+		open_end = end > open_end ? end : open_end;
+	}
+	*open = (struct open_interval){ open_start, open_end, kept };
 }
 
 /* The union of intervals whose span fits 32 bits. Writing never overtakes reading: all words are read first. */
 static bool union_packed(struct intervals *list, int64_t base, unsigned bits)
 {
 	struct interval *v = list->at;
-	size_t n = list->count, words = 0, kept = 0;
+	size_t n = list->count, words = 0;
+	struct open_interval open = { 0, 0, 0 };
 	unsigned shift = n > PIECE && bits > 8 ? bits - 8 : bits;
 	size_t bound[BUCKETS + 1] = { 0 };
 	size_t largest = 0, at = 0;
@@ -171,10 +209,16 @@ static bool union_packed(struct intervals *list, int64_t base, unsigned bits)
 		size_t size = bound[b] - at;
 
 		sort_words(packed + at, spare, size, shift);
-		kept = unpack(packed + at, size, base, v, kept);
+		if (at == 0)
+			open = (struct open_interval){ packed[0] >> 32, packed[0] >> 32, 0 };
+		unpack(packed + at, size, base, v, &open);
 		at = bound[b];
 	}
-	list->count = kept;
+	list->count = 0;
+	if (words > 0) {
+		v[open.kept] = (struct interval){ base + (int64_t)open.start, base + (int64_t)open.end };
+		list->count = open.kept + 1;
+	}
 	free(packed);
 	return true;
 }
