@@ -206,6 +206,9 @@ local function with_headers(response, more)
   return { status = response.status, headers = headers, body = response.body }
 end
 
+-- OPTIONS * asks about the server as a whole (RFC 9110 section 9.3.7).
+local ANY_PATH = { status = 204, headers = { allow = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE" } }
+
 local ROOT = { prefix = "", error = default_error }
 
 local function render(mount, req, err)
@@ -285,6 +288,7 @@ end
 ---@return lunation.Response
 function Router:dispatch(req)
   local path = req.path
+  if path == "*" then return ANY_PATH end
   local entry = self.exact[path]
   local node, mount, values
   if entry then

@@ -203,6 +203,7 @@ size_t http1_input(struct conn *c, const char *data, size_t len)
 	while (used < len && !c->closed && !c->failed) {
 		size_t n;
 		if (c->close_after || c->lingers) {
+			c->lingers = true; /* there is more than will be read */
 			used = len;
 			break;
 		}
