@@ -15,7 +15,7 @@ build = {
     ["lunation.freebusy"] = {
       sources = {
         "src/calendar/freebusy.c", "src/calendar/intervals.c", "src/calendar/slots.c", "src/calendar/civil.c", "src/calendar/fail.c",
-        "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tznames.c",
+        "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tz_lookup.c", "src/calendar/tznames.c",
       },
       incdirs = { "src" },
     },
@@ -35,12 +35,12 @@ build = {
     ["lunation.rrule"] = {
       sources = {
         "src/calendar/rrule.c", "src/calendar/rrule_iter.c", "src/calendar/rrule_parse.c", "src/calendar/recurset.c",
-        "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tznames.c",
+        "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tz_lookup.c", "src/calendar/tznames.c",
       },
       incdirs = { "src" },
     },
     ["lunation.tz"] = {
-      sources = { "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tznames.c", "src/calendar/civil.c", "src/calendar/fail.c" },
+      sources = { "src/calendar/tz.c", "src/calendar/tzif.c", "src/calendar/tz_lookup.c", "src/calendar/tznames.c", "src/calendar/civil.c", "src/calendar/fail.c" },
       incdirs = { "src" },
     },
     ["lunation.ical"] = "lua/lunation/ical/init.lua",

@@ -1,6 +1,18 @@
 -- Zones: instants of local times, rules beyond the tables, and the names people write.
 local tz = require("lunation.tz")
 
+-- The instant of a local time by RFC 5545 section 3.3.5, from the changes alone.
+local function oracle(seconds, changes, first)
+  local before = first
+  for i = 0, #changes do
+    local offset = i == 0 and first or changes[i].offset
+    local at = seconds - offset
+    if i > 0 and at < changes[i].at then return seconds - before end
+    if not changes[i + 1] or at < changes[i + 1].at then return at end
+    before = offset
+  end
+end
+
 describe("lunation.tz", function()
   describe("to_utc", function()
     local cases = {
@@ -34,6 +46,28 @@ describe("lunation.tz", function()
         assert.equal(case[3], (tz.to_local(assert(tz.to_utc(case[1], case[2])))))
       end)
     end
+
+    it("agrees with the changes themselves around every one of them", function()
+      local from, to = tz.to_utc("1800-01-01"), tz.to_utc("2230-01-01")
+      for _, zone in ipairs { "America/New_York", "Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca",
+        "Asia/Kolkata", "America/Nuuk", "Antarctica/Troll", "Asia/Gaza", "Europe/Lisbon", "America/Juneau", "Asia/Manila", "Etc/GMT+5",
+        "/CET-1CEST,M3.5.0,M10.5.0/3", "/XST3XDT,J60/-2,300/26", "/UTC0" } do
+        local changes = assert(tz.transitions(zone, from, to))
+        local first = tz.offset(from - 1, zone)
+        for i, change in ipairs(changes) do
+          assert.equal(change.offset, (tz.offset(change.at, zone)))
+          assert.equal(change.before, (tz.offset(change.at - 1, zone)))
+          for _, shift in ipairs { change.before, change.offset } do
+            for _, step in ipairs { -90000, -3601, -1, 0, 1, 1799, 3599, 3600, 86399 } do
+              local seconds = change.at + shift + step
+              local window = table.move(changes, math.max(1, i - 3), math.min(#changes, i + 3), 1, {})
+              local start = window[1].before
+              assert.equal(oracle(seconds, window, i <= 4 and first or start), (tz.to_utc(tz.to_local(seconds), zone)), zone .. " " .. tz.to_local(seconds))
+            end
+          end
+        end
+      end
+    end)
 
     it("refuses what is no time", function()
       for _, text in ipairs({ "", "x", "2025-02-29", "2025-13-01", "2025-01-01T24:00:00", "2025-01-01T12:00:00+01:00", "2025-1-1" }) do

@@ -1,39 +1,6 @@
 /* Arithmetic on civil dates and the two spellings of times, extended (RFC 3339) and basic (RFC 5545). */
 #include "calendar/civil.h"
 
-int64_t civil_floor(int64_t a, int64_t b)
-{
-	int64_t q = a / b;
-
-	return a % b < 0 ? q - 1 : q;
-}
-
-/* Counts in eras of 400 years whose years begin in March, so that the leap day is the last of its year. */
-int64_t civil_days(int year, int month, int day)
-{
-	int y = month <= 2 ? year - 1 : year;
-	int64_t era = civil_floor(y, 400);
-	int yoe = (int)(y - era * 400);
-	int doy = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-	int doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-
-	return era * 146097 + doe - 719468;
-}
-
-void civil_from_days(int64_t days, int *year, int *month, int *day)
-{
-	int64_t z = days + 719468;
-	int64_t era = civil_floor(z, 146097);
-	int doe = (int)(z - era * 146097);
-	int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	int mp = (5 * doy + 2) / 153;
-
-	*day = doy - (153 * mp + 2) / 5 + 1;
-	*month = mp < 10 ? mp + 3 : mp - 9;
-	*year = (int)(yoe + era * 400) + (*month <= 2);
-}
-
 bool civil_leap(int year)
 {
 	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -44,23 +11,6 @@ int civil_month_days(int year, int month)
 	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 
 	return month == 2 && civil_leap(year) ? 29 : days[month - 1];
-}
-
-int64_t civil_seconds(const struct civil *c)
-{
-	return civil_days(c->year, c->month, c->day) * CIVIL_DAY + c->hour * 3600 + c->minute * 60 + c->second;
-}
-
-void civil_from_seconds(int64_t local, struct civil *c)
-{
-	int64_t days = civil_floor(local, CIVIL_DAY);
-	int rest = (int)(local - days * CIVIL_DAY);
-
-	civil_from_days(days, &c->year, &c->month, &c->day);
-	c->hour = rest / 3600;
-	c->minute = rest / 60 % 60;
-	c->second = rest % 60;
-	c->date = c->utc = false;
 }
 
 static bool digits(const char *s, size_t n, int *value)

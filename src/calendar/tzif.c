@@ -1,36 +1,11 @@
-/* Reads compiled time zones (TZif versions 1 to 4, RFC 9636) and answers which offset holds when. */
-#include "calendar/civil.h"
-#include "calendar/tz.h"
+/* Reads compiled time zones (TZif versions 1 to 4, RFC 9636). */
+#include "calendar/tz_zone.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	FILE_MAX = 1 << 18,
-	HEADER = 44,
-	TRANSITIONS_MAX = 4096,
-	TYPES_MAX = 256,
-	NAMES_MAX = 1024,
-	OFFSET_MAX = 26 * 3600, /* the widest offset that a TZif file may hold is below 26 hours */
-};
-
-struct offset_type {
-	int32_t offset;
-	bool dst;
-	uint8_t name;
-};
-
-struct tz_zone {
-	int references;
-	char name[TZ_NAME_MAX];
-	size_t ntransitions;
-	int64_t *at;
-	uint8_t *type_of;
-	struct offset_type types[TYPES_MAX];
-	char names[NAMES_MAX + 1];
-	struct tz_footer footer;
-};
+enum { FILE_MAX = 1 << 18, HEADER = 44 };
 
 struct header {
 	int version;
@@ -58,8 +33,8 @@ static bool read_header(const unsigned char *p, size_t len, struct header *h)
 	h->timecnt = be32(p + 32);
 	h->typecnt = be32(p + 36);
 	h->charcnt = be32(p + 40);
-	return h->version >= 1 && h->timecnt <= TRANSITIONS_MAX && h->typecnt >= 1 && h->typecnt <= TYPES_MAX &&
-	       h->charcnt <= NAMES_MAX && h->leapcnt == 0 && h->utcnt <= TYPES_MAX && h->stdcnt <= TYPES_MAX;
+	return h->version >= 1 && h->timecnt <= TZ_TRANSITIONS_MAX && h->typecnt >= 1 && h->typecnt <= TZ_TYPES_MAX &&
+	       h->charcnt <= TZ_NAMES_MAX && h->leapcnt == 0 && h->utcnt <= TZ_TYPES_MAX && h->stdcnt <= TZ_TYPES_MAX;
 }
 
 static size_t block_size(const struct header *h, size_t time_size)
@@ -171,52 +146,30 @@ static bool read_footer(const char *p, struct tz_footer *f)
 	return f->has_dst;
 }
 
-int64_t tz_rule_local(const struct tz_rule *r, int year)
-{
-	int64_t day;
-
-	if (r->kind == 'M') {
-		int64_t first = civil_days(year, r->month, 1);
-		int weekday = (int)(((first + 4) % 7 + 7) % 7);
-		int mday = 1 + (r->day - weekday + 7) % 7 + 7 * (r->week - 1);
-
-		if (mday > civil_month_days(year, r->month))
-			mday -= 7;
-		day = first + mday - 1;
-	} else if (r->kind == 'J') {
-		day = civil_days(year, 1, 1) + r->day - 1 + (civil_leap(year) && r->day >= 60);
-	} else {
-		day = civil_days(year, 1, 1) + r->day;
-	}
-	return day * CIVIL_DAY + r->time;
-}
-
 /* --- the file --- */
 
 static bool read_block(struct tz_zone *z, const unsigned char *p, const struct header *h, size_t time_size)
 {
 	const unsigned char *types = p + h->timecnt * time_size, *ttinfo = types + h->timecnt;
 
-	z->at = h->timecnt ? malloc(h->timecnt * sizeof(*z->at)) : NULL;
-	z->type_of = h->timecnt ? malloc(h->timecnt) : NULL;
-	if (h->timecnt && (z->at == NULL || z->type_of == NULL))
+	if (!tz_reserve(z, h->timecnt))
 		return false;
-	z->ntransitions = h->timecnt;
 	for (size_t i = 0; i < h->timecnt; i++) {
 		z->at[i] = time_size == 8 ? be64(p + 8 * i) : (int32_t)be32(p + 4 * i);
 		z->type_of[i] = types[i];
 		if (types[i] >= h->typecnt || (i > 0 && z->at[i] <= z->at[i - 1]))
 			return false;
 	}
+	z->count = h->timecnt;
+	memcpy(z->names, ttinfo + 6 * h->typecnt, h->charcnt);
 	for (size_t i = 0; i < h->typecnt; i++) {
 		z->types[i].offset = (int32_t)be32(ttinfo + 6 * i);
 		z->types[i].dst = ttinfo[6 * i + 4] != 0;
-		z->types[i].name = ttinfo[6 * i + 5];
-		if (z->types[i].name >= h->charcnt || z->types[i].offset <= -OFFSET_MAX ||
-		    z->types[i].offset >= OFFSET_MAX)
+		if (ttinfo[6 * i + 5] >= h->charcnt || z->types[i].offset <= -TZ_OFFSET_MAX ||
+		    z->types[i].offset >= TZ_OFFSET_MAX)
 			return false;
+		z->types[i].name = z->names + ttinfo[6 * i + 5];
 	}
-	memcpy(z->names, ttinfo + 6 * h->typecnt, h->charcnt);
 	return true;
 }
 
@@ -300,7 +253,7 @@ struct tz_zone *tz_read(const char *directory, const char *name)
 	len = fread(data, 1, FILE_MAX, file);
 	zone->references = 1;
 	strcpy(zone->name, name);
-	if (len < FILE_MAX && read_zone(zone, data, len)) {
+	if (len < FILE_MAX && read_zone(zone, data, len) && tz_index(zone)) {
 		result = zone;
 		zone = NULL;
 	}
@@ -322,7 +275,7 @@ struct tz_zone *tz_from_posix(const char *name)
 		return NULL;
 	zone->references = 1;
 	strcpy(zone->name, name);
-	if (!read_footer(name + 1, &zone->footer)) {
+	if (!read_footer(name + 1, &zone->footer) || !tz_index(zone)) {
 		tz_release(zone);
 		return NULL;
 	}
@@ -341,7 +294,11 @@ void tz_release(struct tz_zone *zone)
 	if (zone == NULL || --zone->references > 0)
 		return;
 	free(zone->at);
+	free(zone->local);
+	free(zone->offset);
 	free(zone->type_of);
+	free(zone->bucket);
+	free(zone->local_bucket);
 	free(zone);
 }
 
@@ -353,106 +310,4 @@ const char *tz_name(const struct tz_zone *zone)
 const struct tz_footer *tz_footer_of(const struct tz_zone *zone)
 {
 	return &zone->footer;
-}
-
-/* --- which offset holds --- */
-
-static void from_type(const struct tz_zone *z, uint8_t type, struct tz_segment *out)
-{
-	out->offset = z->types[type].offset;
-	out->dst = z->types[type].dst;
-	out->abbreviation = z->names + z->types[type].name;
-}
-
-/* After the table's end: the changes of three years around the instant, in order, name the stretch it lies in. */
-static void from_footer(const struct tz_footer *f, int64_t t, int64_t table_end, struct tz_segment *out)
-{
-	struct civil c;
-	bool dst = false, found = false;
-
-	out->start = table_end;
-	out->end = INT64_MAX;
-	if (f->has_dst && t > CIVIL_BEGIN && t < CIVIL_END) {
-		civil_from_seconds(t + f->std_offset, &c);
-		for (int year = c.year - 1; year <= c.year + 1; year++) {
-			int64_t on = tz_rule_local(&f->to_dst, year) - f->std_offset;
-			int64_t off = tz_rule_local(&f->to_std, year) - f->dst_offset;
-			bool on_first = on < off;
-
-			for (int i = 0; i < 2; i++) {
-				bool is_on = (i == 0) == on_first;
-				int64_t at = is_on ? on : off;
-
-				if (at <= t) {
-					out->start = at > table_end ? at : table_end;
-					dst = is_on;
-					found = true;
-				} else if (at < out->end) {
-					out->end = at;
-				}
-			}
-		}
-		if (!found)
-			out->start = table_end;
-	}
-	out->dst = dst;
-	out->offset = dst ? f->dst_offset : f->std_offset;
-	out->abbreviation = dst ? f->dst_name : f->std_name;
-}
-
-void tz_segment_at(const struct tz_zone *z, int64_t t, struct tz_segment *out)
-{
-	size_t low = 0, high;
-
-	if (z == NULL) {
-		*out = (struct tz_segment){ INT64_MIN, INT64_MAX, 0, false, "UTC" };
-		return;
-	}
-	high = z->ntransitions;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (z->at[middle] <= t)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == z->ntransitions && z->footer.known) {
-		from_footer(&z->footer, t, low ? z->at[low - 1] : INT64_MIN, out);
-		return;
-	}
-	out->start = low == 0 ? INT64_MIN : z->at[low - 1];
-	out->end = low == z->ntransitions ? INT64_MAX : z->at[low];
-	from_type(z, low == 0 ? 0 : z->type_of[low - 1], out);
-}
-
-int64_t tz_to_local(const struct tz_zone *zone, int64_t instant)
-{
-	struct tz_segment s;
-
-	tz_segment_at(zone, instant, &s);
-	return instant + s.offset;
-}
-
-/* Walks the stretches around the local time in order: the first that holds it is the answer; one that begins after it
- * has left a gap, where the stretch before it decides. */
-int64_t tz_to_utc(const struct tz_zone *zone, int64_t local)
-{
-	struct tz_segment s;
-	int32_t before;
-
-	if (zone == NULL)
-		return local;
-	tz_segment_at(zone, local - OFFSET_MAX, &s);
-	before = s.offset;
-	for (;;) {
-		int64_t t = local - s.offset;
-
-		if (t < s.start)
-			return local - before;
-		if (t < s.end)
-			return t;
-		before = s.offset;
-		tz_segment_at(zone, s.end, &s);
-	}
 }
