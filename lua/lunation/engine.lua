@@ -5,6 +5,7 @@ local config = require "lunation.config"
 --- Part to the module whose `new(engine)` makes it; `store` alone is opened from the configuration.
 local parts = {
   providers = "lunation.provider",
+  dialects = "lunation.dialect",
   sync = "lunation.sync",
   query = "lunation.query",
   write = "lunation.write",
@@ -17,6 +18,7 @@ local parts = {
 ---@field config table
 ---@field store table
 ---@field providers table
+---@field dialects table
 ---@field sync table
 ---@field query table
 ---@field write table

@@ -1,10 +1,10 @@
 -- The providers of this run: every file NAME.lua of `provider_path` and of the shipped providers/, where an earlier folder
--- shadows a later one. A file returns a table (DESIGN: "Providers and mappings"); `extend("name", {…})` in a file stands for
--- the next file of that name, changed field by field.
+-- shadows a later one. A file returns a table, which `validate` describes; `extend("name", {…})` in a file stands for the next
+-- file of that name, changed field by field (lunation.extension).
 local errors = require "lunation.errors"
+local extension = require "lunation.extension"
 local fs = require "lunation.fs"
 local host = require "lunation.host"
-local mapping = require "lunation.mapping"
 
 local M = {}
 
@@ -28,9 +28,7 @@ local M = {}
 ---@field new_id fun(uid:string):string
 ---@field file string
 
-local function is_mapping(value)
-  return type(value) == "table" and type(value.to) == "function" and type(value.from) == "function"
-end
+local is_mapping = extension.is_mapping
 
 local function is_list_of_strings(value)
   if type(value) ~= "table" then return false end
@@ -57,9 +55,7 @@ local functions = { "identify", "calendars", "changes", "original", "new_id" }
 local writing = { "create", "update", "delete" }
 local optional = { "fetch", "watch", "unwatch", "receive", "freebusy", "contacts", "resources", "rsvp" }
 
-local function wrong(file, field, why)
-  return errors.new("invalid_request", ("%s: %s: %s"):format(file, field, why), { file = file, field = field })
-end
+local wrong = extension.wrong
 
 local function validate(provider, name, file)
   if type(provider) ~= "table" then return nil, wrong(file, "return", "a provider is a table") end
@@ -101,98 +97,19 @@ local function complete(provider)
   return provider
 end
 
----A table with another's fields laid over it. Mappings are extended, plain tables merged, everything else replaced.
-local function overlay(base, over)
-  local result = {}
-  for key, value in pairs(base) do result[key] = value end
-  for key, value in pairs(over) do
-    local below = base[key]
-    if is_mapping(below) and type(value) == "table" and not is_mapping(value) then
-      result[key] = below:extend(value)
-    elseif type(below) == "table" and type(value) == "table" and not is_mapping(value) and #value == 0 and #below == 0 then
-      result[key] = overlay(below, value)
-    else
-      result[key] = value
-    end
-  end
-  return result
-end
-
-local function read(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:read("a")
-end
-
--- The folder from `first` on that has NAME.lua.
-local function find(folders, name, first)
-  for index = first, #folders do
-    local path = folders[index] .. "/" .. name .. ".lua"
-    local text = read(path)
-    if text then return path, text, index end
-  end
-end
-
-local words = { "enum", "const", "list", "codec", "any", "path", "nested", "entry", "readonly", "writeonly", "required", "default" }
-
----@class lunation.provider.Source
----@field folders string[]
----@field texts string[]   sources that were read, for the digest
-
-local evaluate
-
--- What stands in a provider's file besides Lua itself: the mapping's words, and `extend`.
-local function environment(source, name, index)
-  local env = { mapping = mapping }
-  for _, word in ipairs(words) do env[word] = mapping[word] end
-  env.extend = function(base_name, over)
-    if type(base_name) ~= "string" or type(over) ~= "table" then error('extend takes a name and a table: extend("caldav", { … })', 2) end
-    local start = base_name == name and index + 1 or 1
-    local path, text, found = find(source.folders, base_name, start)
-    if not path then error(("there is no other provider file %s.lua to extend"):format(base_name), 2) end
-    local base, err = evaluate(source, base_name, path, text, found)
-    if not base then error(err, 0) end
-    return overlay(base, over)
-  end
-  return setmetatable(env, { __index = _G })
-end
-
-function evaluate(source, name, path, text, index)
-  source.depth = (source.depth or 0) + 1
-  if source.depth > 16 then return nil, wrong(path, "extend", "goes round in circles") end
-  source.texts[#source.texts + 1] = text
-  local chunk, syntax = load(text, "@" .. path, "t", environment(source, name, index))
-  if not chunk then
-    local line, why = syntax:match(":(%d+): (.*)$")
-    return nil, errors.new("invalid_request", ("%s:%s: %s"):format(path, line or "?", why or syntax), { file = path, line = math.tointeger(tonumber(line)) })
-  end
-  local ok, provider = xpcall(chunk, function(raised)
-    if type(raised) == "table" and raised.code then return raised end
-    local message = tostring(raised)
-    -- What a word of the mapping refuses is told where it was written.
-    if not message:find(path, 1, true) then message = path .. ": " .. message end
-    return errors.new("invalid_request", message, { file = path })
-  end)
-  source.depth = source.depth - 1
-  if not ok then return nil, provider end
-  if type(provider) ~= "table" then return nil, wrong(path, "return", "a provider's file returns a table") end
-  return provider
-end
-
 ---Loads one provider by the name of its file.
 ---@param folders string[]
 ---@param name string
 ---@return lunation.Provider?, lunation.Error? err  names file and field
 local function load_one(folders, name)
-  local path, text, index = find(folders, name, 1)
-  if not path then return nil, errors.new("invalid_request", ("there is no provider called %q"):format(name), { field = "provider" }) end
-  local source = { folders = folders, texts = {} }
-  local raw, err = evaluate(source, name, path, text, index)
-  if not raw then return nil, err end
+  local raw, path, texts = extension.load(folders, name)
+  if not raw and not path then return nil, errors.new("invalid_request", ("there is no provider called %q"):format(name), { field = "provider" }) end
+  if not raw then return nil, path end
   local provider = complete(raw)
   local ok, invalid = validate(provider, name, path)
   if not ok then return nil, invalid end
   provider.file = path
-  return provider, nil, source.texts
+  return provider, nil, texts
 end
 
 ---@class lunation.Providers

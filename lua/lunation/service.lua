@@ -1,6 +1,7 @@
 -- What `serve` serves: the dialects over one engine, the scripts' routes beside them, and the jobs in the background.
 
 local core = require "lunation.worker.core"
+local dialects = require "lunation.dialect"
 local engines = require "lunation.engine"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
@@ -8,9 +9,6 @@ local router = require "lunation.router"
 local server = require "lunation.server"
 
 local service = {}
-
---- The dialects, each the file lua/lunation/api/NAME.lua.
-service.dialects = { "connect" }
 
 ---@class lunation.Service
 ---@field engine lunation.Engine
@@ -25,8 +23,8 @@ Service.__index = Service
 local function routes_of(engine, scripts)
   local limits = engine.config.limits
   local routes = router.new { requests_per_minute = limits.requests_per_minute, limit_name = "requests" }
-  for _, name in ipairs(service.dialects) do
-    local dialect = require("lunation.api." .. name).routes(engine)
+  for _, name in ipairs(dialects.names) do
+    local dialect = engine.dialects:get(name).routes(engine)
     routes:mount(dialect.mount, dialect.routes, {
       error = dialect.error, before = dialect.before, origins = dialect.origins, dialect = name,
     })
@@ -118,12 +116,12 @@ local function unopened(cfg)
   local absent = setmetatable({}, { __index = function() return function() return nil end end })
   return setmetatable({ config = cfg, store = absent, sync = absent, query = absent, write = absent, jobs = absent, changes = absent,
     oauth = absent }, { __index = function(self, name)
-    if name == "providers" then
-      local providers, err = require("lunation.provider").new(self)
-      if not providers then error(err, 0) end
-      rawset(self, name, providers)
-      return providers
-    end
+    local module = name == "providers" and "lunation.provider" or name == "dialects" and "lunation.dialect"
+    if not module then return nil end
+    local part, err = require(module).new(self)
+    if not part then error(err, 0) end
+    rawset(self, name, part)
+    return part
   end })
 end
 

@@ -22,6 +22,7 @@ end
 local function look(cfg)
   local seen = {}
   for _, path in ipairs(cfg.provider_path) do add_tree(seen, path) end
+  for _, path in ipairs(require("lunation.dialect").folders(cfg)) do add_tree(seen, path) end
   add_tree(seen, host.root .. "/lua")
   add_tree(seen, host.root .. "/providers")
   for _, path in ipairs { cfg.path, table.unpack(cfg.scripts) } do

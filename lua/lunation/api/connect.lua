@@ -11,7 +11,7 @@ local failure = require "lunation.api.connect.failure"
 local oauth = require "lunation.api.connect.oauth"
 local pages = require "lunation.oauth.browser"
 
-local connect = {}
+local connect = { name = "connect", event = require("lunation.api.connect.event_mapping").event }
 
 ---Paths that end in one of these speak the language of the token endpoint, errors too.
 local TOKEN = { ["/api/oauth/token"] = true, ["/api/token"] = true }

@@ -5,6 +5,7 @@ local calendars = require "lunation.api.connect.calendars"
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
 local event_input = require "lunation.api.connect.event_input"
+local event_mapping = require "lunation.api.connect.event_mapping"
 local model = require "lunation.model"
 local occurrence = require "lunation.api.connect.occurrence"
 local render = require "lunation.api.connect.render"
@@ -24,7 +25,7 @@ end
 
 ---An event as it is answered after a write: its fields at the root, and once more under `event`, because some clients
 ---read the one and some the other.
-local function answer(item, who, row, recurrence_id)
+local function answer(engine, item, who, row, recurrence_id)
   local shown, id = row.event, row.id
   local place = {}
   if recurrence_id then
@@ -36,7 +37,8 @@ local function answer(item, who, row, recurrence_id)
   local start, finish = occurrence.span(shown, item.calendar)
   place.start, place.finish = datetime.utc(start), datetime.utc(finish)
   local context = {
-    provider = item.account.provider, calendar = item.calendar, app = who.app, id = id, original = render.original(item.provider, row.original),
+    mapping = event_mapping.of(engine), provider = item.account.provider, calendar = item.calendar, app = who.app, id = id,
+    original = render.original(item.provider, row.original),
     instance = recurrence_id ~= nil, master = recurrence_id == nil and row.recurring,
   }
   local root, copy = render.event(shown, context, place), render.event(shown, context, place)
@@ -69,12 +71,14 @@ function event.create(engine, req, who)
   ok, err = writable(item)
   if not ok then return nil, err end
   local canonical
-  canonical, err = event_input.create(body, { app = who.app, can = item.provider.can or {}, limits = engine.config.limits, calendar = item.calendar })
+  canonical, err = event_input.create(body, {
+    mapping = event_mapping.of(engine), app = who.app, can = item.provider.can or {}, limits = engine.config.limits, calendar = item.calendar,
+  })
   if not canonical then return nil, err end
   local row
   row, err = engine.write:create { account = item.account, calendar = item.calendar, event = canonical, app = who.app, key = key }
   if not row then return nil, err end
-  return answer(item, who, row)
+  return answer(engine, item, who, row)
 end
 
 local SCOPES = { this = true, following = true, all = true }
@@ -120,7 +124,8 @@ function event.update(engine, req, who)
   local start, finish = occurrence.span(instance or row.event, item.calendar)
   local patch
   patch, err = event_input.patch(body, {
-    app = who.app, can = item.provider.can or {}, limits = engine.config.limits, calendar = item.calendar, before = scope == "all" and row.event or instance,
+    mapping = event_mapping.of(engine), app = who.app, can = item.provider.can or {}, limits = engine.config.limits,
+    calendar = item.calendar, before = scope == "all" and row.event or instance,
     start = start, finish = finish, recurring = row.recurring,
   })
   if not patch then return nil, err end
@@ -130,7 +135,7 @@ function event.update(engine, req, who)
     scope = scope, patch = patch, app = who.app,
   }
   if not changed then return nil, err end
-  return answer(item, who, changed, scope == "this" and found.recurrenceId or nil)
+  return answer(engine, item, who, changed, scope == "this" and found.recurrenceId or nil)
 end
 
 local DELETE_FIELDS = { "provider", "calendarId", "eventId", "recurringEventId", "deleteMode" }

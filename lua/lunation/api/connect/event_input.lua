@@ -158,8 +158,8 @@ local function details(body, patch, context)
   local times_then = {}
   for _, name in ipairs { "timeZone", "showWithoutTime", "start" } do times_then[name] = with_patch(context.before, patch, name) end
   context.times = times_then
-  local read, err = event_mapping.event:to(body, context)
-  if not read then return wrong(event_mapping.wire_field(err), err.reason) end
+  local read, err = context.mapping:to(body, context)
+  if not read then return wrong(event_mapping.wire_field(context.mapping, err), err.reason) end
   for name, value in pairs(read) do patch[name] = value end
   return true
 end
@@ -169,8 +169,9 @@ end
 ---@return table|nil event canonical
 ---@return lunation.Error|nil
 function event_input.create(body, context)
-  local title = shape.given(body, "title")
-  if title == nil or title == "" then return wrong("title", "is required") end
+  local title_field = event_mapping.wire_field(context.mapping, { field = "title" })
+  local title = shape.given(body, title_field)
+  if title == nil or title == "" then return wrong(title_field, "is required") end
   for _, name in ipairs { "start", "end" } do
     if shape.given(body, name) == nil then return wrong(name, "is required") end
   end

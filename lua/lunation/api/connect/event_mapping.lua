@@ -11,6 +11,7 @@ local recurrence = require "lunation.api.connect.recurrence"
 local shape = require "lunation.api.connect.shape"
 
 ---@class lunation.connect.context
+---@field mapping lunation.Mapping
 ---@field app string whose `custom` is meant
 ---@field calendar table the row
 ---@field master boolean|nil rendering: show the rule
@@ -41,8 +42,8 @@ local function text(path)
   })
 end
 
----A field with a closed vocabulary, canonical word = the dialect's word.
-local function choice(path, words)
+---A field with a closed vocabulary, canonical word = the dialect's word; every other word reads as `otherwise`.
+local function choice(path, words, otherwise)
   local back, listed = {}, {}
   for canonical, word in pairs(words) do
     back[word] = canonical
@@ -56,7 +57,7 @@ local function choice(path, words)
       if not canonical then return nil, message end
       return canonical
     end,
-    from = function(value) return words[value] end,
+    from = function(value) return words[value] or otherwise end,
   })
 end
 
@@ -340,9 +341,9 @@ local event = mapping {
   participants = participants,
   replyTo = reply_to,
   color = colour,
-  freeBusyStatus = choice("availability", { busy = "busy", free = "free" }),
-  privacy = choice("privacy", { public = "public", private = "private", secret = "confidential" }),
-  status = choice("status", { confirmed = "confirmed", tentative = "tentative", cancelled = "cancelled" }),
+  freeBusyStatus = choice("availability", { busy = "busy", free = "free" }, "busy"),
+  privacy = choice("privacy", { public = "public", private = "private", secret = "confidential" }, "public"),
+  status = choice("status", { confirmed = "confirmed", tentative = "tentative", cancelled = "cancelled" }, "confirmed"),
   ["lunation:conference"] = room,
   virtualLocations = virtual_locations,
   ["lunation:custom"] = custom,
@@ -353,17 +354,26 @@ local event = mapping {
 
 local event_mapping = { event = event }
 
----What stands in the answer where the event says nothing.
-event_mapping.defaults = { title = "", availability = "busy", privacy = "public", status = "confirmed" }
+---What the answer says where the event says nothing.
+event_mapping.defaults = { title = "", freeBusyStatus = "busy", privacy = "public", status = "confirmed", participants = {} }
+
+---The mapping that this engine speaks with: the shipped one, or what dialects/connect.lua made of it.
+---@param engine table
+---@return lunation.Mapping
+function event_mapping.of(engine)
+  local dialect = engine.dialects and engine.dialects:get "connect"
+  return dialect and dialect.event or event
+end
 
 ---The field of the client's JSON that an error of the mapping is about.
+---@param used lunation.Mapping
 ---@param err lunation.Error of `event:to`
 ---@return string
-function event_mapping.wire_field(err)
-  for field, item in pairs(event.fields) do
+function event_mapping.wire_field(used, err)
+  for field, item in pairs(used.fields) do
     if err.field:sub(1, #field) == field then
       local below = err.field:sub(#field + 1)
-      local path = item.inner and item.inner.path
+      local path = item.path or item.inner and item.inner.path
       -- An entry over the whole object names the place itself.
       if path then return path .. below end
       if below ~= "" then return below end

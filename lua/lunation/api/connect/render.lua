@@ -18,11 +18,10 @@ local render = {}
 ---@return table fields
 function render.event(event, context, place)
   context.event = event
-  local out = assert(event_mapping.event:from(event, nil, context))
-  for name, value in pairs(event_mapping.defaults) do
-    if out[name] == nil then out[name] = value end
-  end
-  out.attendees = out.attendees or json.array {}
+  local whole = {}
+  for name, value in pairs(event_mapping.defaults) do whole[name] = value end
+  for name, value in pairs(event) do whole[name] = value end
+  local out = assert(context.mapping:from(whole, nil, context))
   out.color = out.color or context.calendar.color
   out.provider, out.calendarId = context.provider, context.calendar.id
   out.id, out.start, out["end"] = place.id, place.start, place.finish
@@ -64,12 +63,13 @@ local SLOT_START, SLOT_FINISH, SLOT_ID = json.raw "\1s\2", json.raw "\1e\2", jso
 ---@return table rendering
 local function rendering(engine, scope, app)
   local write = scope == "free-busy" and render.busy or render.event
+  local mapping = event_mapping.of(engine)
   return {
-    name = "connect", variant = scope .. ":" .. app, digest = event_mapping.event:digest(),
+    name = "connect", variant = scope .. ":" .. app, digest = mapping:digest(),
     render = function(event, context)
       local recurring = context.recurring
       local shown = write(event, {
-        provider = context.account.provider, calendar = context.calendar, app = app, id = context.id,
+        mapping = mapping, provider = context.account.provider, calendar = context.calendar, app = app, id = context.id,
         original = scope == "read" and render.original(engine.providers:get(context.account.provider), context.original) or nil,
         instance = recurring and context.mode ~= "masters", master = recurring and context.mode == "masters",
       }, { id = recurring and context.mode ~= "masters" and SLOT_ID or context.id, start = SLOT_START, finish = SLOT_FINISH })
