@@ -8,7 +8,7 @@
 
 #include "host/server.h"
 
-enum { SHARED = 64 * 1024, LINGER_TIME = 2000, READS_PER_WAKE = 8 };
+enum { SHARED = 64 * 1024, LINGER_TIME = 2000, DRAIN_GRACE = 100, READS_PER_WAKE = 8 };
 
 /* One loop, one thread: input is read into one buffer for all, and the answers to what one read brought leave in one
  * write. */
@@ -484,13 +484,12 @@ void conn_drain(struct conn *c)
 		conn_settle(c);
 		return;
 	}
-	/* A request that has already arrived is still answered. */
-	if (conn_idle(c) && !c->busy) {
-		if (c->phase != PHASE_TLS)
-			conn_read(c);
-		if (!c->closed && conn_idle(c) && !conn_pending(c))
-			c->close_after = true;
-		conn_settle(c);
+	/* A request may be on its way to us: it is answered, with "connection: close". Who has sent none by then is
+	 * idle. */
+	if (conn_idle(c)) {
+		uint64_t end = server_now() + DRAIN_GRACE;
+		if (!c->deadline || c->deadline > end)
+			c->deadline = end;
 	}
 }
 
@@ -507,6 +506,8 @@ void conn_sweep(struct conn *c, uint64_t now)
 		exchange_sweep(c->ex, now);
 	} else if (late && (c->phase == PHASE_HEAD || c->phase == PHASE_BODY)) {
 		http1_refuse(c, 408, "the request did not arrive in time");
+	} else if (late && c->phase == PHASE_IDLE) {
+		c->close_after = true;
 	} else if (late) {
 		c->failed = true;
 	}

@@ -150,6 +150,7 @@ void listener_stop(struct listener *l)
 	uv_poll_stop(&l->poll);
 	close(l->fd);
 	uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+	server_watch_drain();
 	for (struct conn *c = server.conns, *next; c; c = next) {
 		next = c->next;
 		if (c->listener == l)

@@ -16,7 +16,7 @@
 
 #define LISTENER_TYPE "lunation.listener"
 
-enum { SWEEP = 500, RESERVED_FILES = 64, BYTES_PER_MS = 8 };
+enum { SWEEP = 500, DRAIN_SWEEP = 50, RESERVED_FILES = 64, BYTES_PER_MS = 8 };
 
 struct server server = { .spare_fd = -1 };
 
@@ -76,12 +76,20 @@ void listener_release(struct listener *l)
 
 static void on_sweep(uv_timer_t *timer)
 {
-	uint64_t now = server_now();
-	(void)timer;
+	uint64_t now = server_now(), pause = SWEEP;
 	for (struct conn *c = server.conns, *next; c; c = next) {
 		next = c->next;
+		if (c->draining)
+			pause = DRAIN_SWEEP;
 		conn_sweep(c, now);
 	}
+	uv_timer_set_repeat(timer, pause);
+}
+
+/* A drain is watched more closely than deadlines are. */
+void server_watch_drain(void)
+{
+	uv_timer_start(server.sweep, on_sweep, DRAIN_SWEEP, DRAIN_SWEEP);
 }
 
 void server_end_when_empty(void)

@@ -218,6 +218,7 @@ uint64_t server_extend(uint64_t deadline, size_t bytes, uint64_t most);
 const char *server_date(size_t *len); /* "date: …" value, made once a second */
 void listener_release(struct listener *l);
 void server_end_when_empty(void);
+void server_watch_drain(void);
 void server_conn_gone(struct conn *c);
 
 /* listener.c */

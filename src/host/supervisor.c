@@ -280,6 +280,12 @@ static void begin_stop(struct supervisor *s)
 	s->stopping = true;
 	s->kill_at = now_ms() + s->drain_ms + KILL_AFTER_MS;
 	notify("STOPPING=1");
+	/* The workers take what waits in their queues and close them; while a copy stayed open here, new connections
+	 * would come into a queue that nobody reads. */
+	for (size_t w = 0; w < s->worker_count; w++) {
+		for (size_t l = 0; l < s->listener_count; l++)
+			close(s->slots[w].sockets[l].fd);
+	}
 	signal_workers(s, SIGTERM);
 }
 

@@ -276,6 +276,9 @@ static void term(uv_signal_t *handle, int number)
 		return;
 	}
 	w->stopping = true;
+	/* the listeners have copies; these would keep the ports open, with nobody to accept */
+	for (size_t i = 0; i < w->options->socket_count; i++)
+		close(w->options->sockets[i].fd);
 	uv_timer_start(&w->deadline, drain_late, drain_milliseconds(w->current), 0);
 	call(w->current, "drain", 0, drained, w);
 }
