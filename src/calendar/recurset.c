@@ -9,9 +9,9 @@ enum { EXCLUDED_BUDGET = 1000000 };
 struct bound_rule {
 	struct rrule rule;
 	bool exclude;
-	int64_t until;     /* local, the last that counts; INT64_MAX: none */
-	bool until_utc;    /* then `until` is an instant */
-	int64_t until_far; /* a local time behind which no instant can be before `until` */
+	int64_t until;                 /* local, the last that counts; INT64_MAX: none */
+	bool until_utc;                /* then `until` is an instant */
+	int64_t until_near, until_far; /* local times: up to the one all count, behind the other none */
 };
 
 struct times {
@@ -31,11 +31,15 @@ struct recur_set {
 	struct times excluded_days;
 };
 
+enum { AHEAD_FIRST = 8, AHEAD = 64 };
+
 struct source {
 	struct rrule_iter iter;
 	const struct bound_rule *bound;
 	int64_t head;
 	bool ended;
+	size_t next, count, room;
+	int64_t ahead[AHEAD];
 };
 
 struct recur_iter {
@@ -139,7 +143,7 @@ static void bind_until(struct bound_rule *b, const struct recur_set *set)
 	struct civil until = b->rule.until;
 	int64_t local;
 
-	b->until = b->until_far = INT64_MAX;
+	b->until = b->until_near = b->until_far = INT64_MAX;
 	b->until_utc = false;
 	if (!b->rule.has_until)
 		return;
@@ -149,6 +153,7 @@ static void bind_until(struct bound_rule *b, const struct recur_set *set)
 	else
 		b->until_utc = until.utc && set->zone != NULL;
 	b->until = local;
+	b->until_near = b->until_utc ? local - 2 * CIVIL_DAY : local;
 	b->until_far = b->until_utc ? local + 2 * CIVIL_DAY : local;
 }
 
@@ -234,23 +239,56 @@ int64_t recur_set_instant(const struct recur_set *set, int64_t local)
 
 /* --- iteration --- */
 
+/* Takes what UNTIL leaves of the times, which `more` says are not the last; gives their number. In a zone's gap later
+ * local times may be earlier instants, so near a UTC UNTIL each is judged for itself. */
+static size_t judge_until(const struct bound_rule *b, const struct recur_set *set, int64_t *times, size_t n, bool *more)
+{
+	size_t kept;
+
+	if (n == 0 || times[n - 1] <= b->until_near)
+		return n;
+	for (kept = 0; kept < n && times[kept] <= b->until_near;)
+		kept++;
+	for (size_t i = kept; i < n; i++) {
+		if (times[i] > b->until_far) {
+			*more = false;
+			break;
+		}
+		if (!b->until_utc || tz_to_utc(set->zone, times[i]) <= b->until)
+			times[kept++] = times[i];
+	}
+	return kept;
+}
+
+/* The next times of one rule; 0 at the end. */
+static size_t source_fill(struct source *s, const struct recur_set *set, int64_t *out, size_t room)
+{
+	size_t n = 0;
+
+	while (n == 0 && !s->ended) {
+		bool more = true;
+
+		n = rrule_iter_fill(&s->iter, out, room);
+		more = n > 0;
+		if (s->bound->rule.has_until)
+			n = judge_until(s->bound, set, out, n, &more);
+		s->ended = !more;
+	}
+	if (set->date && s->bound->rule.freq < RRULE_DAILY)
+		for (size_t i = 0; i < n; i++)
+			out[i] = civil_floor(out[i], CIVIL_DAY) * CIVIL_DAY;
+	return n;
+}
+
+/* The head of a source is its next time; INT64_MAX behind the last. */
 static void source_advance(struct source *s, const struct recur_set *set)
 {
-	const struct bound_rule *b = s->bound;
-	int64_t t;
-
-	while (!s->ended) {
-		if (!rrule_iter_next(&s->iter, &t) || t > b->until_far) {
-			s->ended = true;
-			return;
-		}
-		if (set->date)
-			t = civil_floor(t, CIVIL_DAY) * CIVIL_DAY;
-		if (b->until_utc && tz_to_utc(set->zone, t) > b->until)
-			continue;
-		s->head = t;
-		return;
+	if (s->next == s->count) {
+		s->next = 0;
+		s->count = source_fill(s, set, s->ahead, s->room);
+		s->room = AHEAD;
 	}
+	s->head = s->count ? s->ahead[s->next++] : INT64_MAX;
 }
 
 struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
@@ -268,6 +306,8 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 
 		s->bound = &set->rules[i];
 		s->ended = false;
+		s->next = s->count = 0;
+		s->room = AHEAD_FIRST;
 		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);
 		source_advance(s, set);
 	}
@@ -289,9 +329,9 @@ static bool is_excluded(struct recur_iter *it, int64_t t)
 
 		if (!s->bound->exclude)
 			continue;
-		while (!s->ended && s->head < t)
+		while (s->head < t)
 			source_advance(s, set);
-		found = found || (!s->ended && s->head == t);
+		found = found || s->head == t;
 	}
 	return found || times_have(&set->excluded, t) ||
 	       times_have(&set->excluded_days, civil_floor(t, CIVIL_DAY) * CIVIL_DAY) ||
@@ -310,7 +350,7 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 		for (size_t i = 0; i < it->nsources; i++) {
 			struct source *s = &it->sources[i];
 
-			if (s->bound->exclude || s->ended || (s->head >= t && (first || dated)))
+			if (s->bound->exclude || s->head >= t)
 				continue;
 			t = s->head;
 			first = s;

@@ -125,6 +125,20 @@ static void push_rule(lua_State *L, const struct rrule *r)
 	}
 }
 
+/* nil and an error that names the part of the rule at fault: its messages begin with it. */
+static int fail_rule(lua_State *L, const char *message)
+{
+	size_t quote = message[0] == '"', n = strcspn(message + quote, quote ? "\"" : ": ");
+	int results = calendar_fail(L, "invalid_rule", "%s", message);
+
+	if (quote || (message[0] >= 'A' && message[0] <= 'Z'))
+		lua_pushlstring(L, message + quote, n);
+	else
+		lua_pushliteral(L, "FREQ");
+	lua_setfield(L, -2, "part");
+	return results;
+}
+
 static int l_parse(lua_State *L)
 {
 	size_t len;
@@ -133,7 +147,7 @@ static int l_parse(lua_State *L)
 	struct rrule rule;
 
 	if (!rrule_parse(text, len, &rule, message))
-		return calendar_fail(L, "invalid_rule", "%s", message);
+		return fail_rule(L, message);
 	push_rule(L, &rule);
 	return 1;
 }
@@ -247,7 +261,7 @@ static int l_format(lua_State *L)
 	add_field(L, &b, "frequency", luaL_bufflen(&b) ? ";FREQ=" : "FREQ=");
 	add_field(L, &b, "skip", ";SKIP=");
 	if (!add_until(L, &b))
-		return calendar_fail(L, "invalid_rule", "until is not a time");
+		return fail_rule(L, "UNTIL is not a time");
 	add_field(L, &b, "count", ";COUNT=");
 	add_field(L, &b, "interval", ";INTERVAL=");
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
@@ -256,7 +270,7 @@ static int l_format(lua_State *L)
 	luaL_pushresult(&b);
 	text = lua_tolstring(L, -1, &len);
 	if (!rrule_parse(text, len, &rule, message))
-		return calendar_fail(L, "invalid_rule", "%s", message);
+		return fail_rule(L, message);
 	return 1;
 }
 
@@ -331,7 +345,7 @@ static bool add_rules(lua_State *L, int arg, const char *field, struct set_box *
 		text = luaL_checklstring(L, -1, &len);
 		if (!rrule_parse(text, len, &rule, message) ||
 		    (strict && !rrule_strict(&rule, recur_set_is_date(box->set), message))) {
-			calendar_fail(L, "invalid_rule", "%s", message);
+			fail_rule(L, message);
 			return false;
 		}
 		if (!recur_set_rule(box->set, &rule, exclude))

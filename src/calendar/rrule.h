@@ -5,6 +5,7 @@
 #define LUNATION_CALENDAR_RRULE_H
 
 #include "calendar/civil.h"
+#include "calendar/rrule_days.h"
 #include "calendar/tz.h"
 
 enum rrule_freq {
@@ -46,8 +47,11 @@ bool rrule_parse(const char *text, size_t len, struct rrule *rule, char message[
 /* What RFC 5545 says must not stand together. `date`: DTSTART is a DATE. */
 bool rrule_strict(const struct rrule *rule, bool date, char message[RRULE_MESSAGE]);
 
-/* The occurrences of one rule. The fields belong to rrule_iter.c. */
-struct rrule_iter {
+/* Puts in what the rule leaves to DTSTART. */
+void rrule_fill_in(struct rrule *rule, const struct civil *at, bool date);
+
+/* The occurrences of a rule with SKIP; for rrule_iter.c only. */
+struct rrule_skip_iter {
 	struct rrule rule; /* with what DTSTART fills in */
 	int64_t start, from;
 	int64_t origin; /* the period of DTSTART: a year, a month, a day, an hour, … counted from a fixed one */
@@ -64,12 +68,47 @@ struct rrule_iter {
 	int32_t positions[732]; /* of BYSETPOS, sorted */
 	int64_t next, size;
 };
+void rrule_skip_init(struct rrule_skip_iter *it, const struct rrule *rule, int64_t start, bool date, int64_t from);
+bool rrule_skip_next(struct rrule_skip_iter *it, int64_t *local);
 
-/* Times before `from` may be left out. */
+/* The occurrences of one rule. The fields belong to rrule_iter.c. */
+struct rrule_iter {
+	enum { RRULE_BY_DAY, RRULE_BY_STEP, RRULE_BY_SET, RRULE_BY_SKIP } way;
+	bool ended;
+	struct rrule rule; /* with what DTSTART fills in */
+	struct rrule_days days;
+	int64_t start, from;
+	int64_t left;                /* of COUNT; INT64_MAX without one */
+	int64_t stride;              /* of days, weeks, months or years; of seconds when by step */
+	int64_t origin;              /* the day, week's first day, month or year of DTSTART */
+	int year, first_year, cycle; /* the open year; years after which a search that found nothing never will */
+	int64_t january;             /* its first day */
+	/* By day: the days of the open year that are left, and the times on each, outer[o] + inner[i]. */
+	uint64_t mask[RRULE_WORDS];
+	int word, outer_at, inner_at;
+	int nouter, ninner;
+	int64_t at;     /* by step: the next candidate */
+	int64_t budget; /* of candidates that may pass without a result */
+	int64_t period; /* by set: the next to open */
+	int npicked, picked_at, nforward, nback;
+	int16_t forward[366], back[366]; /* BYSETPOS: ascending, descending */
+	union {
+		int64_t picked[732];
+		struct rrule_skip_iter skip;
+	};
+	int32_t outer[1440];
+	int16_t inner[3600];
+};
+
+/* For rrule_iter.c only. */
+void rrule_plan(struct rrule_iter *it, bool date);
+bool rrule_time_matches(const struct rrule *r, int time);
+
+/* Times before `from` are left out. */
 void rrule_iter_init(struct rrule_iter *it, const struct rrule *rule, int64_t start, bool date, int64_t from);
-/* The next local time in order. False at the end: COUNT is used up, year 10000 has come, or nothing was found for long.
- * UNTIL is the set's to judge. */
-bool rrule_iter_next(struct rrule_iter *it, int64_t *local);
+/* Writes up to `room` local times, in order; 0 at the end: COUNT is used up, year 10000 has come, or nothing will ever
+ * match. A rule with rare times may give fewer than there is room for. UNTIL is the set's to judge. */
+size_t rrule_iter_fill(struct rrule_iter *it, int64_t *out, size_t room);
 
 /* --- sets --- */
 

@@ -1,417 +1,590 @@
-/* The occurrences of one rule: period by period, each period's days filtered by the BY parts, times put on them,
- * positions picked. Wall-clock time throughout. A period that cannot match is jumped over; a search that finds nothing
- * ends. */
+/* The occurrences of one rule. A year's days are bits; the days that an interval leaves out are cleared in them, and
+ * what is left is written out with the times that each day has. Wall-clock time throughout. */
 #include "calendar/rrule.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* The whole of 8,000 years day by day fits. */
-enum { BUDGET = 4000000 };
+/* Years that one call may pass after it has found something, and candidates that may pass without finding any. */
+enum { YEARS_AHEAD = 16, BUDGET = 4000000 };
 
-static int64_t units_of(enum rrule_freq freq)
+static int year_length(int year)
 {
-	return freq == RRULE_HOURLY ? 3600 : freq == RRULE_MINUTELY ? 60 : 1;
+	return civil_leap(year) ? 366 : 365;
 }
 
-static int weekday_of(int64_t day)
+static int64_t up(int64_t a, int64_t b)
 {
-	int w = (int)((day + 4) % 7);
-
-	return w < 0 ? w + 7 : w;
+	return -civil_floor(-a, b);
 }
 
-static bool has(const uint64_t *bits, int n)
+/* --- by day --- */
+
+/* Clears the days that the interval leaves out. */
+static void keep_stride(struct rrule_iter *it, int length)
 {
-	return n > 0 && (bits[n / 64] >> (n % 64) & 1);
-}
+	uint64_t kept[RRULE_WORDS + 1] = { 0 };
+	int64_t stride = it->stride, day;
 
-static int64_t week_start(int64_t day, int wkst)
-{
-	return day - (weekday_of(day) - wkst + 7) % 7;
-}
+	if (it->rule.freq == RRULE_MONTHLY) {
+		int64_t month = (int64_t)it->year * 12, past = month - it->origin;
 
-/* The first day of week 1: that with January 4th. */
-static int64_t first_week(int64_t year, int wkst)
-{
-	return week_start(civil_days((int)year, 1, 4), wkst);
-}
+		for (month += up(past, stride) * stride - past; month < it->year * 12 + 12; month += stride) {
+			int m = (int)(month % 12) + 1, at = (int)(civil_days(it->year, m, 1) - it->january);
 
-static int64_t week_year_of(int64_t day, int wkst)
-{
-	int year, month, mday;
-
-	civil_from_days(day, &year, &month, &mday);
-	if (day < first_week(year, wkst))
-		return year - 1;
-	return day >= first_week(year + 1, wkst) ? year + 1 : year;
-}
-
-static bool week_matches(const struct rrule *r, int64_t day)
-{
-	int64_t year = week_year_of(day, r->wkst), first = first_week(year, r->wkst);
-	int week = (int)((day - first) / 7) + 1, weeks = (int)((first_week(year + 1, r->wkst) - first) / 7);
-
-	return has(&r->weeks, week) || has(&r->weeks_back, weeks + 1 - week);
-}
-
-/* BYDAY: a plain weekday, or the nth of the month (of the year, in a YEARLY rule without BYMONTH) from either end. */
-static bool weekday_matches(const struct rrule *r, int64_t day, int year, int month, int mday)
-{
-	int w = weekday_of(day), at = mday, length;
-
-	if (r->weekdays >> w & 1)
-		return true;
-	if (!r->has_nth)
-		return false;
-	if (r->freq < RRULE_MONTHLY) /* the number means nothing there */
-		return r->nth[w] || r->nth_back[w];
-	if (r->freq == RRULE_YEARLY && r->months == 0) {
-		at = (int)(day - civil_days(year, 1, 1)) + 1;
-		length = civil_leap(year) ? 366 : 365;
-	} else {
-		length = civil_month_days(year, month);
-	}
-	return has(&r->nth[w], (at - 1) / 7 + 1) || has(&r->nth_back[w], (length - at) / 7 + 1);
-}
-
-static bool any_weekday(const struct rrule *r)
-{
-	return r->weekdays || r->has_nth;
-}
-
-static bool day_matches(const struct rrule *r, int64_t day, int year, int month, int mday)
-{
-	if (r->months && !(r->months >> month & 1))
-		return false;
-	if ((r->monthdays || r->monthdays_back) && !(r->monthdays >> mday & 1) &&
-	    !(r->monthdays_back >> (civil_month_days(year, month) + 1 - mday) & 1))
-		return false;
-	if (r->has_yeardays) {
-		int at = (int)(day - civil_days(year, 1, 1)) + 1;
-
-		if (!has(r->yeardays, at) && !has(r->yeardays_back, (civil_leap(year) ? 367 : 366) - at))
-			return false;
-	}
-	if ((r->weeks || r->weeks_back) && !week_matches(r, day))
-		return false;
-	return !any_weekday(r) || weekday_matches(r, day, year, month, mday);
-}
-
-static void add_days(struct rrule_iter *it, int64_t first, int64_t count)
-{
-	int year, month, mday;
-
-	civil_from_days(first, &year, &month, &mday);
-	it->budget -= count;
-	for (int64_t day = first; day < first + count; day++) {
-		if (it->nbases < 400 && day_matches(&it->rule, day, year, month, mday))
-			it->bases[it->nbases++] = day * CIVIL_DAY;
-		if (++mday > civil_month_days(year, month)) {
-			mday = 1;
-			if (++month > 12) {
-				month = 1;
-				year++;
-			}
+			for (int n = civil_month_days(it->year, m); n > 0; n--, at++)
+				kept[at >> 6] |= UINT64_C(1) << (at & 63);
 		}
+	} else if (it->rule.freq == RRULE_WEEKLY) {
+		int64_t behind = it->january - it->origin, unit = 7 * stride;
+
+		for (day = civil_floor(behind, unit) * unit - behind; day < length; day += unit)
+			for (int i = 0; i < 7; i++)
+				if (day + i >= 0 && day + i < length)
+					kept[(day + i) >> 6] |= UINT64_C(1) << ((day + i) & 63);
+	} else {
+		int64_t behind = it->january - it->origin;
+
+		for (day = up(behind, stride) * stride - behind; day < length; day += stride)
+			kept[day >> 6] |= UINT64_C(1) << (day & 63);
 	}
+	for (int i = 0; i < RRULE_WORDS; i++)
+		it->mask[i] &= kept[i];
 }
 
-/* A day that SKIP puts in place of one that does not exist; the parts that come after SKIP still judge it. */
-static void add_skipped(struct rrule_iter *it, int64_t day)
+static bool open_year(struct rrule_iter *it, int year)
 {
-	int year, month, mday;
+	const uint64_t *days;
 
-	civil_from_days(day, &year, &month, &mday);
-	if (it->nbases < 400 && (!any_weekday(&it->rule) || weekday_matches(&it->rule, day, year, month, mday)))
-		it->bases[it->nbases++] = day * CIVIL_DAY;
-}
-
-static void skip_month(struct rrule_iter *it, int year, int month)
-{
-	const struct rrule *r = &it->rule;
-	int length = civil_month_days(year, month);
-	int64_t first = civil_days(year, month, 1);
-	bool forward = r->skip == RRULE_FORWARD;
-
-	if (r->months && !(r->months >> month & 1))
-		return;
-	for (int d = length + 1; d <= 31; d++) {
-		if (r->monthdays >> d & 1)
-			add_skipped(it, forward ? first + length : first + length - 1);
-		if (r->monthdays_back >> d & 1)
-			add_skipped(it, forward ? first : first - 1);
-	}
-}
-
-static void skip_year(struct rrule_iter *it, int year)
-{
-	const struct rrule *r = &it->rule;
-	int64_t first = civil_days(year, 1, 1), next = civil_days(year + 1, 1, 1);
-	bool forward = r->skip == RRULE_FORWARD;
-
-	for (int month = 1; month <= 12; month++)
-		skip_month(it, year, month);
-	if (!civil_leap(year) && has(r->yeardays, 366))
-		add_skipped(it, forward ? next : next - 1);
-	if (!civil_leap(year) && has(r->yeardays_back, 366))
-		add_skipped(it, forward ? first : first - 1);
-}
-
-static int by_base(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void sort_bases(struct rrule_iter *it)
-{
-	int n = 0;
-
-	qsort(it->bases, (size_t)it->nbases, sizeof(it->bases[0]), by_base);
-	for (int i = 0; i < it->nbases; i++)
-		if (n == 0 || it->bases[n - 1] != it->bases[i])
-			it->bases[n++] = it->bases[i];
-	it->nbases = n;
-}
-
-static void open_year(struct rrule_iter *it, int year)
-{
-	const struct rrule *r = &it->rule;
-
-	for (int month = 1; month <= 12; month++)
-		if (r->months == 0 || r->months >> month & 1)
-			add_days(it, civil_days(year, month, 1), civil_month_days(year, month));
-	if (r->skip != RRULE_OMIT)
-		skip_year(it, year);
-}
-
-/* The one hour, minute or second of a period, unless a part above it forbids it: then `period` moves on to where the
- * next larger unit begins. */
-static void open_time(struct rrule_iter *it)
-{
-	const struct rrule *r = &it->rule;
-	int64_t unit = units_of(r->freq), t = (it->origin + it->period * r->interval) * unit;
-	int64_t day = civil_floor(t, CIVIL_DAY), target;
-	int in_day = (int)(t - day * CIVIL_DAY), year, month, mday;
-
-	civil_from_days(day, &year, &month, &mday);
-	it->budget--;
-	if (!day_matches(r, day, year, month, mday))
-		target = (day + 1) * CIVIL_DAY;
-	else if (r->hours && !(r->hours >> (in_day / 3600) & 1))
-		target = t - in_day % 3600 + 3600;
-	else if (r->freq <= RRULE_MINUTELY && r->minutes && !(r->minutes >> (in_day / 60 % 60) & 1))
-		target = t - in_day % 60 + 60;
-	else if (r->freq == RRULE_SECONDLY && r->seconds && !(r->seconds >> (in_day % 60) & 1))
-		target = t + 1;
-	else {
-		it->bases[it->nbases++] = t;
-		it->period++;
-		return;
-	}
-	it->period = (target / unit - it->origin + r->interval - 1) / r->interval;
-}
-
-/* Opens the next period; false behind the last year. */
-static bool open_period(struct rrule_iter *it)
-{
-	const struct rrule *r = &it->rule;
-	int64_t n;
-
-	it->nbases = 0;
-	if (r->interval > (INT64_C(1) << 40) || it->period > (INT64_C(1) << 40) / r->interval)
+	it->year = year;
+	if (year > 9999)
 		return false;
-	n = it->origin + it->period * r->interval;
-	if (r->freq < RRULE_DAILY) {
-		if (n > CIVIL_END / units_of(r->freq))
-			return false;
-		open_time(it);
+	it->january = civil_days(year, 1, 1);
+	it->word = 0;
+	days = rrule_days_of(&it->days, &it->rule, year, it->january);
+	if (days == NULL) {
+		it->word = RRULE_WORDS;
+		memset(it->mask, 0, sizeof(it->mask));
 		return true;
 	}
-	it->period++;
-	switch (r->freq) {
-	case RRULE_YEARLY:
-		if (n > 9999)
-			return false;
-		open_year(it, (int)n);
-		break;
-	case RRULE_MONTHLY:
-		if (n > 9999 * 12 + 11)
-			return false;
-		it->budget--;
-		if (r->months && !(r->months >> (n % 12 + 1) & 1))
-			return true;
-		add_days(it, civil_days((int)(n / 12), (int)(n % 12) + 1, 1),
-			 civil_month_days((int)(n / 12), (int)(n % 12) + 1));
-		if (r->skip != RRULE_OMIT)
-			skip_month(it, (int)(n / 12), (int)(n % 12) + 1);
-		break;
-	default:
-		if (n > CIVIL_END / CIVIL_DAY)
-			return false;
-		add_days(it, n, r->freq == RRULE_WEEKLY ? 7 : 1);
-		break;
-	}
-	if (r->skip != RRULE_OMIT)
-		sort_bases(it);
+	memcpy(it->mask, days, sizeof(it->mask));
+	if (it->stride > 1 && it->rule.freq != RRULE_YEARLY)
+		keep_stride(it, year_length(year));
 	return true;
 }
 
-static int by_position(const void *a, const void *b)
+static int64_t next_year(const struct rrule_iter *it)
 {
-	return *(const int32_t *)a - *(const int32_t *)b;
+	return it->year + (it->rule.freq == RRULE_YEARLY ? it->stride : 1);
 }
 
-/* The places that BYSETPOS names in a set of `size`. */
-static void pick_positions(struct rrule_iter *it)
+static int64_t days_left(const struct rrule_iter *it)
 {
-	const struct rrule *r = &it->rule;
+	int64_t n = 0;
 
-	it->npositions = 0;
-	for (int n = 1; n <= 366 && n <= it->size; n++) {
-		if (has(r->positions, n))
-			it->positions[it->npositions++] = n - 1;
-		if (has(r->positions_back, n))
-			it->positions[it->npositions++] = (int32_t)(it->size - n);
-	}
-	qsort(it->positions, (size_t)it->npositions, sizeof(it->positions[0]), by_position);
-	it->size = it->npositions;
-}
-
-static int64_t time_at(const struct rrule_iter *it, int64_t index)
-{
-	int64_t second = index % it->nseconds, rest = index / it->nseconds, minute = rest % it->nminutes, hour;
-
-	rest /= it->nminutes;
-	hour = rest % it->nhours;
-	return it->bases[rest / it->nhours] + it->hours[hour] * 3600 + it->minutes[minute] * 60 + it->seconds[second];
-}
-
-static int list_bits(uint64_t bits, int max, uint8_t *list)
-{
-	int n = 0;
-
-	for (int i = 0; i < max; i++)
-		if (bits >> i & 1)
-			list[n++] = (uint8_t)i;
+	for (int i = 0; i < RRULE_WORDS; i++)
+		n += __builtin_popcountll(it->mask[i]);
 	return n;
 }
 
-/* Parts that the rule leaves to DTSTART. */
-static void fill_in(struct rrule *r, const struct civil *at, bool date)
+static int64_t times_of_day(const struct rrule_iter *it)
 {
-	int w = weekday_of(civil_days(at->year, at->month, at->day));
-	bool days = r->monthdays || r->monthdays_back || r->has_yeardays || any_weekday(r);
-
-	if (date)
-		r->hours = r->minutes = r->seconds = 0;
-	if (r->seconds >> 60 & 1) /* a leap second reads as the one before it */
-		r->seconds = (r->seconds | UINT64_C(1) << 59) & ~(UINT64_C(1) << 60);
-	if (r->freq >= RRULE_DAILY && r->hours == 0)
-		r->hours = UINT64_C(1) << at->hour;
-	if (r->freq >= RRULE_HOURLY && r->minutes == 0)
-		r->minutes = UINT64_C(1) << at->minute;
-	if (r->freq >= RRULE_MINUTELY && r->seconds == 0)
-		r->seconds = UINT64_C(1) << at->second;
-	if (days)
-		return;
-	if (r->freq == RRULE_WEEKLY || (r->freq == RRULE_YEARLY && (r->weeks || r->weeks_back)))
-		r->weekdays = 1u << w;
-	else if (r->freq >= RRULE_MONTHLY && !r->weeks && !r->weeks_back)
-		r->monthdays = 1u << at->day;
-	else
-		return;
-	if (r->freq == RRULE_YEARLY && r->months == 0 && r->monthdays)
-		r->months = 1u << at->month;
+	return (int64_t)it->nouter * it->ninner;
 }
 
-static int64_t period_of(const struct rrule_iter *it, int64_t local)
+static int64_t times_left(const struct rrule_iter *it)
+{
+	return days_left(it) * times_of_day(it) - ((int64_t)it->outer_at * it->ninner + it->inner_at);
+}
+
+/* Drops what the open year has before a local time. */
+static void drop_before(struct rrule_iter *it, int64_t local)
+{
+	int64_t day = civil_floor(local, CIVIL_DAY) - it->january, time = local - (it->january + day) * CIVIL_DAY;
+	int last = it->inner[it->ninner - 1], o = 0, i = 0;
+
+	if (day < 0)
+		return;
+	for (int w = 0; w < RRULE_WORDS; w++) {
+		if (day >= (w + 1) * 64)
+			it->mask[w] = 0;
+		else if (day > w * 64)
+			it->mask[w] &= UINT64_MAX << (day - w * 64);
+	}
+	it->outer_at = it->inner_at = 0;
+	if (day >= 366 || !(it->mask[day >> 6] >> (day & 63) & 1))
+		return;
+	while (o < it->nouter && it->outer[o] + last < time)
+		o++;
+	while (o < it->nouter && it->outer[o] + it->inner[i] < time)
+		i++;
+	if (o == it->nouter) {
+		it->mask[day >> 6] &= ~(UINT64_C(1) << (day & 63));
+		return;
+	}
+	it->outer_at = o;
+	it->inner_at = i;
+}
+
+static void begin_days(struct rrule_iter *it)
+{
+	int64_t first = it->first_year, from = it->from > it->start ? it->from : it->start;
+	int64_t step = it->rule.freq == RRULE_YEARLY ? it->stride : 1;
+	struct civil c;
+
+	civil_from_seconds(from, &c);
+	if (!it->rule.has_count)
+		first += up(c.year - first, step) * step;
+	it->outer_at = it->inner_at = 0;
+	it->ended = first > 9999 || !open_year(it, (int)first);
+	if (it->ended)
+		return;
+	drop_before(it, it->start);
+	while (it->rule.has_count && it->year < c.year && it->left > 0) {
+		it->left -= times_left(it);
+		it->outer_at = it->inner_at = 0;
+		if (next_year(it) > 9999 || !open_year(it, (int)next_year(it)) ||
+		    (it->year - it->first_year > it->cycle && it->left == it->rule.count)) {
+			it->ended = true;
+			return;
+		}
+	}
+	if (it->from > it->start) {
+		int64_t before = times_left(it);
+
+		drop_before(it, it->from);
+		if (it->rule.has_count)
+			it->left -= before - times_left(it);
+	}
+	it->first_year = it->year;
+}
+
+/* One day's times, as many as there is room for; true when the day is done. */
+static bool fill_day(struct rrule_iter *it, int64_t base, int64_t *out, size_t room, size_t *n)
+{
+	size_t at = *n;
+
+	for (; it->outer_at < it->nouter; it->outer_at++) {
+		int64_t hour = base + it->outer[it->outer_at];
+
+		for (; it->inner_at < it->ninner; it->inner_at++) {
+			if (at == room) {
+				*n = at;
+				return false;
+			}
+			out[at++] = hour + it->inner[it->inner_at];
+		}
+		it->inner_at = 0;
+	}
+	it->outer_at = 0;
+	*n = at;
+	return true;
+}
+
+static size_t fill_days(struct rrule_iter *it, int64_t *out, size_t room)
+{
+	bool single = it->nouter == 1 && it->ninner == 1;
+	int64_t time = (int64_t)it->outer[0] + it->inner[0];
+	size_t n = 0;
+
+	for (int years = 0;; years++) {
+		for (; it->word < RRULE_WORDS; it->word++) {
+			uint64_t bits = it->mask[it->word];
+			int64_t base = (it->january + it->word * 64) * CIVIL_DAY;
+
+			while (bits && n < room) {
+				int64_t day = base + (int64_t)__builtin_ctzll(bits) * CIVIL_DAY;
+
+				if (single)
+					out[n++] = day + time;
+				else if (!fill_day(it, day, out, room, &n))
+					break;
+				bits &= bits - 1;
+			}
+			it->mask[it->word] = bits;
+			if (bits)
+				goto out;
+		}
+		if (n)
+			it->first_year = it->year;
+		if (n == room || (n && years >= YEARS_AHEAD))
+			break;
+		if (next_year(it) > 9999 || it->year - it->first_year > it->cycle) {
+			it->ended = true;
+			break;
+		}
+		open_year(it, (int)next_year(it));
+	}
+out:
+	return n;
+}
+
+/* --- by step: intervals that no day is a multiple of, nor they of a day --- */
+
+/* Moves on to the first candidate that is not before `local`. */
+static void step_to(struct rrule_iter *it, int64_t local)
+{
+	if (local > it->at)
+		it->at += up(local - it->at, it->stride) * it->stride;
+}
+
+static int64_t greatest_divisor(int64_t a, int64_t b)
+{
+	return b == 0 ? a : greatest_divisor(b, a % b);
+}
+
+static bool any_day(const struct rrule *r)
+{
+	return r->months || r->monthdays || r->monthdays_back || r->has_yeardays || r->weeks || r->weeks_back ||
+	       r->weekdays || r->has_nth;
+}
+
+/* COUNT of a rule that all days are alike to: its times repeat when steps and days meet again, and whole rounds are
+ * counted at once. */
+static void count_rounds(struct rrule_iter *it)
+{
+	int64_t part = greatest_divisor(it->stride, CIVIL_DAY), round, rounds, each = 0;
+
+	if (any_day(&it->rule) || it->from <= it->start)
+		return;
+	round = it->stride / part * CIVIL_DAY;
+	rounds = (it->from - it->at) / round - 1;
+	if (rounds < 1)
+		return;
+	for (int64_t t = it->at - civil_floor(it->at, part) * part; t < CIVIL_DAY; t += part)
+		each += rrule_time_matches(&it->rule, (int)t) ? it->ninner : 0;
+	for (int i = 0; i < it->ninner; i++) /* the first hour or minute may have begun before DTSTART */
+		if (it->at + it->inner[i] < it->start &&
+		    rrule_time_matches(&it->rule, (int)(it->at - civil_floor(it->at, CIVIL_DAY) * CIVIL_DAY)))
+			it->left++;
+	if (each && rounds > it->left / each)
+		it->left = 0;
+	else
+		it->left -= rounds * each;
+	it->at += rounds * round;
+}
+
+static void begin_steps(struct rrule_iter *it)
+{
+	it->inner_at = 0;
+	it->budget = BUDGET;
+	it->year = -1;
+	if (it->rule.has_count)
+		count_rounds(it);
+	else if (it->from > it->at)
+		it->at += (it->from - it->at) / it->stride * it->stride;
+	it->january = INT64_MIN / CIVIL_DAY;
+}
+
+/* The first day from `day` of the open year on that is set; the year's length if there is none. */
+static int next_day(const struct rrule_iter *it, int day, int length)
+{
+	for (int w = day >> 6; w < RRULE_WORDS; w++) {
+		uint64_t bits = it->mask[w];
+
+		if (w == day >> 6)
+			bits &= UINT64_MAX << (day & 63);
+		if (bits)
+			return w * 64 + __builtin_ctzll(bits);
+	}
+	return length;
+}
+
+/* Whether the candidate counts; moves on to the next that may if not. */
+static bool step_matches(struct rrule_iter *it, int *length)
 {
 	const struct rrule *r = &it->rule;
-	int64_t day = civil_floor(local, CIVIL_DAY);
-	int year, month, mday;
+	int64_t rest = it->at - it->january * CIVIL_DAY, target;
+	int day, time;
 
-	civil_from_days(day, &year, &month, &mday);
-	switch (r->freq) {
-	case RRULE_YEARLY:
-		return year;
-	case RRULE_MONTHLY:
-		return (int64_t)year * 12 + month - 1;
-	case RRULE_WEEKLY:
-		return week_start(day, r->wkst);
-	case RRULE_DAILY:
-		return day;
-	default:
-		return civil_floor(local, units_of(r->freq));
+	if (it->year < 0 || rest >= (int64_t)*length * CIVIL_DAY) {
+		struct civil c;
+
+		civil_from_seconds(it->at, &c);
+		*length = year_length(c.year);
+		it->year = c.year;
+		it->january = civil_days(c.year, 1, 1);
+		{
+			const uint64_t *days = rrule_days_of(&it->days, r, c.year, it->january);
+
+			if (days)
+				memcpy(it->mask, days, sizeof(it->mask));
+			else
+				memset(it->mask, 0, sizeof(it->mask));
+		}
+		rest = it->at - it->january * CIVIL_DAY;
+	}
+	day = (int)(rest / CIVIL_DAY);
+	time = (int)(rest - (int64_t)day * CIVIL_DAY);
+	if (!(it->mask[day >> 6] >> (day & 63) & 1)) {
+		step_to(it, (it->january + next_day(it, day, *length)) * CIVIL_DAY);
+		return false;
+	}
+	if (r->hours && !(r->hours >> (time / 3600) & 1))
+		target = it->at - time % 3600 + 3600;
+	else if (r->freq <= RRULE_MINUTELY && r->minutes && !(r->minutes >> (time / 60 % 60) & 1))
+		target = it->at - time % 60 + 60;
+	else if (r->freq == RRULE_SECONDLY && r->seconds && !(r->seconds >> (time % 60) & 1))
+		target = it->at + 1;
+	else
+		return true;
+	step_to(it, target);
+	return false;
+}
+
+static size_t fill_steps(struct rrule_iter *it, int64_t *out, size_t room)
+{
+	int length = it->year < 0 ? 0 : year_length(it->year);
+	int64_t skipped = 0;
+	size_t n = 0;
+
+	while (n < room) {
+		if (it->at >= CIVIL_END || it->budget <= 0) {
+			it->ended = true;
+			break;
+		}
+		if (it->inner_at == 0) {
+			it->budget--;
+			if (n > 0 && ++skipped > 4096)
+				break;
+			if (!step_matches(it, &length))
+				continue;
+		}
+		for (; it->inner_at < it->ninner && n < room; it->inner_at++) {
+			int64_t t = it->at + it->inner[it->inner_at];
+
+			if (t < it->start)
+				continue;
+			if (t < it->from) {
+				if (it->left != INT64_MAX && --it->left == 0) {
+					it->ended = true;
+					return n;
+				}
+				continue;
+			}
+			out[n++] = t;
+			if (it->left != INT64_MAX && (int64_t)n == it->left)
+				room = n;
+		}
+		if (it->inner_at < it->ninner)
+			break;
+		it->inner_at = 0;
+		it->at += it->stride;
+	}
+	if (n)
+		it->budget = BUDGET;
+	return n;
+}
+
+/* --- by set: BYSETPOS over weeks, months and years --- */
+
+static void begin_sets(struct rrule_iter *it)
+{
+	int64_t from = it->from;
+	struct civil c;
+
+	it->period = 0;
+	it->npicked = it->picked_at = 0;
+	it->year = it->first_year - 1;
+	if (it->rule.has_count || from <= it->start)
+		return;
+	civil_from_seconds(from, &c);
+	if (it->rule.freq == RRULE_YEARLY)
+		it->period = (c.year - it->origin) / it->stride;
+	else if (it->rule.freq == RRULE_MONTHLY)
+		it->period = (c.year * 12 + c.month - 1 - it->origin) / it->stride;
+	else
+		it->period = (civil_floor(from, CIVIL_DAY) - it->origin) / (7 * it->stride);
+	it->first_year = c.year;
+}
+
+/* Writes the picked times of a period whose days are `days`, counted from the day `base`. */
+static void pick(struct rrule_iter *it, const uint64_t *days, int words, int64_t base)
+{
+	int64_t each = times_of_day(it), size = 0;
+	int f = 0, b = 0, word = 0, seen = 0;
+	uint64_t bits = days[0];
+
+	for (int i = 0; i < words; i++)
+		size += __builtin_popcountll(days[i]);
+	size *= each;
+	it->npicked = it->picked_at = 0;
+	while (b < it->nback && it->back[b] > size)
+		b++;
+	for (;;) {
+		int64_t forward = f < it->nforward ? it->forward[f] - 1 : INT64_MAX;
+		int64_t back = b < it->nback ? size - it->back[b] : INT64_MAX, index, day;
+
+		index = forward < back ? forward : back;
+		if (index >= size)
+			return;
+		f += forward == index;
+		b += back == index;
+		for (day = index / each; day > seen || bits == 0;) {
+			if (bits == 0) {
+				bits = days[++word];
+			} else {
+				bits &= bits - 1;
+				seen++;
+			}
+		}
+		index %= each;
+		it->picked[it->npicked++] = (base + word * 64 + __builtin_ctzll(bits)) * CIVIL_DAY +
+					    it->outer[index / it->ninner] + it->inner[index % it->ninner];
 	}
 }
+
+static const uint64_t *days_of_year(struct rrule_iter *it, int year)
+{
+	static const uint64_t none[RRULE_WORDS];
+	const uint64_t *days;
+
+	if (year != it->year) {
+		it->year = year;
+		it->january = civil_days(year, 1, 1);
+	}
+	days = rrule_days_of(&it->days, &it->rule, year, it->january);
+	return days ? days : none;
+}
+
+/* Opens the next period; false behind the last. */
+static bool open_set(struct rrule_iter *it)
+{
+	int64_t n = it->origin + it->period * it->stride;
+	uint64_t days;
+
+	it->period++;
+	if (it->rule.freq == RRULE_YEARLY) {
+		const uint64_t *all;
+
+		if (n > 9999)
+			return false;
+		all = days_of_year(it, (int)n);
+		pick(it, all, RRULE_WORDS, it->january);
+	} else if (it->rule.freq == RRULE_MONTHLY) {
+		const uint64_t *all;
+		int month = (int)(n % 12) + 1;
+		int64_t first;
+
+		if (n >= 120000)
+			return false;
+		all = days_of_year(it, (int)(n / 12));
+		first = civil_days((int)(n / 12), month, 1);
+		days = rrule_days_slice(all, (int)(first - it->january), civil_month_days((int)(n / 12), month));
+		pick(it, &days, 1, first);
+	} else {
+		int64_t first = it->origin + (it->period - 1) * 7 * it->stride;
+		int year, month, mday, at, length;
+		const uint64_t *all;
+
+		if (first >= CIVIL_END / CIVIL_DAY)
+			return false;
+		civil_from_days(first, &year, &month, &mday);
+		length = year_length(year);
+		all = days_of_year(it, year);
+		at = (int)(first - it->january);
+		days = rrule_days_slice(all, at, at + 7 <= length ? 7 : length - at);
+		if (at + 7 > length)
+			days |= rrule_days_slice(days_of_year(it, year + 1), 0, 7 - (length - at)) << (length - at);
+		pick(it, &days, 1, first);
+	}
+	return true;
+}
+
+static size_t fill_sets(struct rrule_iter *it, int64_t *out, size_t room)
+{
+	int ahead = 0;
+	size_t n = 0;
+
+	while (n < room) {
+		if (it->picked_at == it->npicked) {
+			if ((n && ++ahead > YEARS_AHEAD * 12) || it->ended)
+				break;
+			it->ended = it->year - it->first_year > it->cycle || !open_set(it);
+			continue;
+		}
+		for (; it->picked_at < it->npicked && n < room; it->picked_at++) {
+			int64_t t = it->picked[it->picked_at];
+
+			if (t < it->start)
+				continue;
+			if (t >= CIVIL_END) {
+				it->ended = true;
+				return n;
+			}
+			it->first_year = it->year;
+			if (t < it->from) {
+				if (it->left != INT64_MAX && --it->left == 0) {
+					it->ended = true;
+					return n;
+				}
+				continue;
+			}
+			out[n++] = t;
+			if (it->left != INT64_MAX && (int64_t)n == it->left)
+				return n;
+		}
+	}
+	return n;
+}
+
+/* --- all of them --- */
 
 void rrule_iter_init(struct rrule_iter *it, const struct rrule *rule, int64_t start, bool date, int64_t from)
 {
-	struct rrule *r = &it->rule;
-	struct civil at;
-
 	it->rule = *rule;
 	it->start = start;
 	it->from = from;
-	it->left = rule->count;
-	it->last = start - 1;
-	it->budget = BUDGET;
-	it->ended = false;
-	it->next = it->size = 0;
-	it->period = 0;
-	civil_from_seconds(start, &at);
-	fill_in(r, &at, date);
-	it->nhours = it->nminutes = it->nseconds = 1;
-	it->hours[0] = it->minutes[0] = it->seconds[0] = 0;
-	if (r->freq >= RRULE_DAILY)
-		it->nhours = list_bits(r->hours, 24, it->hours);
-	if (r->freq >= RRULE_HOURLY)
-		it->nminutes = list_bits(r->minutes, 60, it->minutes);
-	if (r->freq >= RRULE_MINUTELY)
-		it->nseconds = list_bits(r->seconds, 60, it->seconds);
-	if (r->freq == RRULE_WEEKLY && r->interval < INT64_C(1) << 40)
-		r->interval *= 7; /* weeks are counted in days */
-	it->origin = period_of(it, start);
-	if (from > start && from < CIVIL_END && !r->has_count) {
-		/* one period of grace, for what SKIP moves over an edge */
-		it->period = (period_of(it, from) - it->origin) / r->interval - 1;
-		if (it->period < 0)
-			it->period = 0;
-		it->last = from - 1;
+	it->left = rule->has_count ? rule->count : INT64_MAX;
+	it->ended = it->left == 0 || from >= CIVIL_END || start < CIVIL_BEGIN || start >= CIVIL_END;
+	if (it->ended)
+		return;
+	if (rule->skip != RRULE_OMIT) {
+		it->way = RRULE_BY_SKIP;
+		rrule_skip_init(&it->skip, rule, start, date, from);
+		return;
 	}
+	rrule_plan(it, date);
+	if (it->ended)
+		return;
+	if (it->way == RRULE_BY_DAY)
+		begin_days(it);
+	else if (it->way == RRULE_BY_STEP)
+		begin_steps(it);
+	else
+		begin_sets(it);
+	it->ended = it->ended || it->left <= 0;
 }
 
-bool rrule_iter_next(struct rrule_iter *it, int64_t *local)
+static size_t fill_skip(struct rrule_iter *it, int64_t *out, size_t room)
 {
-	while (!it->ended) {
-		while (it->next < it->size) {
-			int64_t index = it->next++, t;
+	size_t n = 0;
 
-			t = time_at(it, it->rule.has_positions ? it->positions[index] : index);
-			if (t <= it->last)
-				continue;
-			if (t >= CIVIL_END || (it->rule.has_count && it->left-- <= 0)) {
-				it->ended = true;
-				return false;
-			}
-			it->last = t;
-			if (t < it->from)
-				continue;
-			it->budget = BUDGET;
-			*local = t;
-			return true;
-		}
-		if (it->budget <= 0 || !open_period(it)) {
-			it->ended = true;
-			return false;
-		}
-		it->next = 0;
-		it->size = (int64_t)it->nbases * it->nhours * it->nminutes * it->nseconds;
-		if (it->rule.has_positions && it->size > 0)
-			pick_positions(it);
+	while (n < room && (n == 0 || n < 8) && !it->ended) {
+		it->ended = !rrule_skip_next(&it->skip, &out[n]);
+		n += it->ended ? 0 : 1;
 	}
-	return false;
+	return n;
+}
+
+size_t rrule_iter_fill(struct rrule_iter *it, int64_t *out, size_t room)
+{
+	size_t n = 0;
+
+	if (it->ended)
+		return 0;
+	if (it->way == RRULE_BY_SKIP)
+		return fill_skip(it, out, room);
+	if (it->left < (int64_t)room)
+		room = (size_t)it->left;
+	if (it->way == RRULE_BY_DAY)
+		n = fill_days(it, out, room);
+	else if (it->way == RRULE_BY_STEP)
+		n = fill_steps(it, out, room);
+	else
+		n = fill_sets(it, out, room);
+	if (it->left != INT64_MAX) {
+		it->left -= (int64_t)n;
+		it->ended = it->ended || it->left <= 0;
+	}
+	return n;
 }

@@ -302,6 +302,10 @@ bool rrule_strict(const struct rrule *rule, bool date, char message[RRULE_MESSAG
 	if (rule->skip != RRULE_OMIT && rule->rscale[0] == '\0')
 		return fail(&r, "SKIP needs RSCALE");
 	if (date && (rule->freq < RRULE_DAILY || rule->hours || rule->minutes || rule->seconds))
-		return fail(&r, "parts of a day must not stand with a DTSTART that is a DATE");
+		return fail(&r, "%s must not stand with a DTSTART that is a DATE",
+			    rule->freq < RRULE_DAILY ? part_names[FREQ]
+			    : rule->hours            ? "BYHOUR"
+			    : rule->minutes          ? "BYMINUTE"
+						     : "BYSECOND");
 	return true;
 }
