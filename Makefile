@@ -87,13 +87,20 @@ build/pace: bench/pace.c
 # Fuzzes the parsers of what strangers send, each for FUZZ_SECONDS, under ASan and UBSan.
 FUZZ_SECONDS ?= 60
 FUZZ_http1   := src/host/http1.c
+FUZZ_CORE    := $(wildcard src/calendar/*.c)
+FUZZ_JSON    := src/data/buffer.c src/data/fail.c src/data/json.c src/data/json_decode.c src/data/json_encode.c
+FUZZ_ical    := $(FUZZ_CORE)
+FUZZ_jsonl   := $(FUZZ_CORE) $(FUZZ_JSON)
+FUZZ_tzif    := $(FUZZ_CORE)
+FUZZ_LIBS    := $(shell pkg-config --cflags --libs lua5.4 2>/dev/null) -lical -lm
 FUZZ         := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
 fuzz: deps-fuzz $(FUZZ:%=build/fuzz/%)
 	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
-	  build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
-build/fuzz/%: fuzz/%.c $(HDR)
+	  build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
+.SECONDEXPANSION:
+build/fuzz/%: fuzz/%.c $(HDR) $$(FUZZ_$$*)
 	@mkdir -p $(@D)
-	clang-14 -std=c11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(FUZZ_$*)
+	clang-14 -std=c11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(FUZZ_$*) $(FUZZ_LIBS)
 
 # Installs what is missing, and asks for nothing when all is there.
 deps:

@@ -61,8 +61,9 @@ bool tz_resolve(struct tz_cache *cache, const char *text, size_t len, char out[T
 /* The Windows name of an IANA zone, or NULL. */
 const char *tz_windows_name(const char *iana);
 
-/* For tz.c and tznames.c only. */
+/* For tz.c, tznames.c and the programs of fuzz/ and bench/ only. */
 struct tz_zone *tz_read(const char *directory, const char *name);
+struct tz_zone *tz_parse(const char *name, const unsigned char *data, size_t len);
 struct tz_zone *tz_from_posix(const char *name);
 bool tz_name_valid(const char *name);
 const char *tz_cache_directory(const struct tz_cache *cache);

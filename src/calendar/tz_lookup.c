@@ -109,6 +109,7 @@ static bool add_footer(struct tz_zone *z)
 	} else {
 		t = PIECES_BEGIN;
 		from_footer(f, t, INT64_MIN, &s);
+		z->types[0] = z->types[s.dst ? TZ_DST : TZ_STD];
 	}
 	if (!f->has_dst || t >= CIVIL_END)
 		return true;
@@ -151,7 +152,7 @@ bool tz_index(struct tz_zone *z)
 	z->offset = malloc((z->count + 1) * sizeof *z->offset);
 	if (!z->local || !z->offset)
 		return false;
-	z->offset[0] = z->by_footer ? z->footer.std_offset : z->types[0].offset;
+	z->offset[0] = z->types[0].offset;
 	z->indexed = true;
 	for (size_t i = 0; i < z->count; i++) {
 		int32_t before = z->offset[i], after = z->types[z->type_of[i]].offset;

@@ -233,11 +233,25 @@ bool tz_name_valid(const char *name)
 	return name[n - 1] != '/';
 }
 
+struct tz_zone *tz_parse(const char *name, const unsigned char *data, size_t len)
+{
+	struct tz_zone *zone = strlen(name) < TZ_NAME_MAX ? calloc(1, sizeof(*zone)) : NULL;
+
+	if (zone == NULL)
+		return NULL;
+	zone->references = 1;
+	strcpy(zone->name, name);
+	if (read_zone(zone, data, len) && tz_index(zone))
+		return zone;
+	tz_release(zone);
+	return NULL;
+}
+
 struct tz_zone *tz_read(const char *directory, const char *name)
 {
-	struct tz_zone *zone = NULL, *result = NULL;
-	unsigned char *data = NULL;
-	FILE *file = NULL;
+	struct tz_zone *zone = NULL;
+	unsigned char *data;
+	FILE *file;
 	char path[512];
 	size_t len;
 
@@ -246,22 +260,14 @@ struct tz_zone *tz_read(const char *directory, const char *name)
 	file = fopen(path, "rb");
 	if (file == NULL)
 		return NULL;
-	zone = calloc(1, sizeof(*zone));
 	data = malloc(FILE_MAX);
-	if (zone == NULL || data == NULL)
-		goto out;
-	len = fread(data, 1, FILE_MAX, file);
-	zone->references = 1;
-	strcpy(zone->name, name);
-	if (len < FILE_MAX && read_zone(zone, data, len) && tz_index(zone)) {
-		result = zone;
-		zone = NULL;
+	if (data) {
+		len = fread(data, 1, FILE_MAX, file);
+		zone = len < FILE_MAX ? tz_parse(name, data, len) : NULL;
 	}
-out:
-	tz_release(zone);
 	free(data);
 	fclose(file);
-	return result;
+	return zone;
 }
 
 struct tz_zone *tz_from_posix(const char *name)

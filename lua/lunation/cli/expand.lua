@@ -4,79 +4,15 @@ local errors = require "lunation.errors"
 local arguments = require "lunation.cli.arguments"
 local input = require "lunation.cli.input"
 local output = require "lunation.cli.output"
+local jsonl = require "lunation.cli.jsonl"
 local tz = require "lunation.tz"
 
--- The longest line that is read as one question.
-local LINE_MAX = 4 << 20
-
 -- --- JSON lines ---
-
-local FIELDS = {
-  dtstart = "string", tzid = "string", rrule = "texts", exrule = "texts", rdate = "texts", exdate = "texts",
-  from = "string", to = "string", utc = "boolean", strict = "boolean", limit = "integer",
-}
-
-local function is_kind(value, kind)
-  if kind == "texts" then
-    if type(value) == "string" then return true end
-    if type(value) ~= "table" then return false end
-    for key, text in pairs(value) do
-      if math.type(key) ~= "integer" or type(text) ~= "string" then return false end
-    end
-    return true
-  end
-  if kind == "integer" then return math.type(value) == "integer" and value >= 0 end
-  return type(value) == kind
-end
-
--- What stands in a line is anybody's: it is looked at before the engine, which raises on wrong types.
-local function question_of(line, json)
-  if #line > LINE_MAX then return nil, errors.new("too_large", ("a line has at most %d bytes"):format(LINE_MAX)) end
-  local asked, err = json.decode(line)
-  if asked == nil then return nil, err end
-  if type(asked) ~= "table" or #asked > 0 then return nil, errors.new("invalid_request", "a JSON object is expected") end
-  local question = {}
-  for field, kind in pairs(FIELDS) do
-    local value = asked[field]
-    if value ~= nil and value ~= json.null then
-      if not is_kind(value, kind) then
-        return nil, errors.new("invalid_request", ("%s is no %s"):format(field, kind == "texts" and "list of texts" or kind), { field = field })
-      end
-      question[field] = value
-    end
-  end
-  if not question.dtstart then return nil, errors.new("invalid_request", "dtstart is missing", { field = "dtstart" }) end
-  return question
-end
-
---- One line of JSON Lines to another.
----@param line string a JSON object in the form of `rrule.expand`'s argument; fields of other names are let be
----@return string answer {"occurrences":[…],"truncated":false} or {"error":{…}}
-local function answer(line)
-  local json = require "lunation.json"
-  local question, err = question_of(line, json)
-  local occurrences, truncated
-  if question then
-    local ran
-    ran, occurrences, truncated = pcall(require("lunation.rrule").expand, question)
-    if not ran then
-      err = errors.new("invalid_request", tostring(occurrences))
-    elseif not occurrences then
-      err = truncated
-    end
-  end
-  if err then
-    local told = {}
-    for _, field in ipairs { "code", "message", "part", "field", "line", "column" } do told[field] = err[field] end
-    return assert(json.encode({ error = told }, { sorted = true, utf8 = "replace" }))
-  end
-  return assert(json.encode({ occurrences = json.array(occurrences), truncated = truncated }, { sorted = true }))
-end
 
 local function answer_lines()
   io.stdout:setvbuf "full"
   for line in io.lines() do
-    if line:find "%S" then io.write(answer(line), "\n") end
+    if line:find "%S" then io.write(jsonl.answer(line), "\n") end
   end
   io.stdout:flush()
 end
@@ -158,5 +94,4 @@ return {
     if not options.dtstart then return nil, errors.new("usage", "one of --dtstart, FILE.ics and --jsonl is expected") end
     return expand_rule(options)
   end,
-  answer = answer,
 }
