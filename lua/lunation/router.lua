@@ -240,6 +240,14 @@ local function allowed_origin(mount, req)
   return origin and mount.origins(origin, req) and origin or nil
 end
 
+local function cors_headers(origin)
+  return {
+    ["access-control-allow-origin"] = origin,
+    ["access-control-expose-headers"] = "x-request-id, retry-after, lunation-stale",
+    vary = "origin",
+  }
+end
+
 local function preflight(req, node, origin)
   return {
     status = 204,
@@ -305,7 +313,7 @@ function Router:dispatch(req)
   local origin = mount.origins and allowed_origin(mount, req)
   if not node then
     local response = render(mount, req, errors.new("not_found", "there is nothing at this path"))
-    return origin and with_headers(response, { ["access-control-allow-origin"] = origin, vary = "origin" }) or response
+    return origin and with_headers(response, cors_headers(origin)) or response
   end
   if origin and req.method == "OPTIONS" and req:header("access-control-request-method") then
     return preflight(req, node, origin)
@@ -318,7 +326,7 @@ function Router:dispatch(req)
   end
   local response = answer(req, node, mount)
   if charge and response.status == 401 then self.limit:take(charge) end
-  if origin then return with_headers(response, { ["access-control-allow-origin"] = origin, vary = "origin" }) end
+  if origin then return with_headers(response, cors_headers(origin)) end
   return response
 end
 

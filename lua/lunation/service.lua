@@ -5,6 +5,7 @@ local dialects = require "lunation.dialect"
 local engines = require "lunation.engine"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
+local origins = require "lunation.origins"
 local router = require "lunation.router"
 local server = require "lunation.server"
 
@@ -23,10 +24,11 @@ Service.__index = Service
 local function routes_of(engine, scripts)
   local limits = engine.config.limits
   local routes = router.new { requests_per_minute = limits.requests_per_minute, limit_name = "requests" }
+  local trusted = origins.trusted(engine)
   for _, name in ipairs(dialects.names) do
     local dialect = engine.dialects:get(name).routes(engine)
     routes:mount(dialect.mount, dialect.routes, {
-      error = dialect.error, before = dialect.before, origins = dialect.origins, dialect = name,
+      error = dialect.error, before = dialect.before, origins = dialect.origins or trusted, dialect = name,
     })
   end
   if scripts then scripts:mount(routes, engine) end

@@ -98,7 +98,7 @@ static bool is_ours(struct answer *a, const char *name, size_t len, const char *
 		return http_name_is(name, len, "proxy-connection");
 	case 4:
 		if (http_name_is(name, len, "vary"))
-			a->has_vary = true;
+			a->has_vary = a->has_vary || http_list_has(value, value_len, "accept-encoding");
 		else if (http_name_is(name, len, "etag"))
 			a->has_etag = true;
 		else if (http_name_is(name, len, "date"))
