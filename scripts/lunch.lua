@@ -1,8 +1,11 @@
--- Keeps noon free: for the next days with nothing between 12 and 13, adds "Lunch": lunation run scripts/lunch.lua CALENDAR [ZONE]
+-- Keeps noon free: for the next days with nothing between 12 and 13, adds "Lunch": lunation run scripts/lunch.lua ACCOUNT/CALENDAR [ZONE]
 local cal = require "lunation"
 
 local calendar, zone = ...
-if not calendar then error("usage: lunation run scripts/lunch.lua ACCOUNT/CALENDAR [ZONE]", 0) end
+if not calendar then
+  io.stderr:write "usage: lunation run scripts/lunch.lua ACCOUNT/CALENDAR [ZONE]\n"
+  return 2
+end
 zone = zone or "Etc/UTC"
 
 for ahead = 1, 5 do

@@ -2,6 +2,7 @@
 
 local fs = require "lunation.fs"
 local process = require "lunation.process"
+local support = require "spec.support"
 
 local root = require("lunation.host").root
 
@@ -61,8 +62,7 @@ describe("the rockspec", function()
   end)
 
   it("gives modules that stock lua5.4 loads and that answer", function()
-    local dir = assert(fs.mkdtemp(os.getenv "TMPDIR" or "/tmp"))
-    local _ <close> = setmetatable({}, { __close = function() run("rm", "-r", dir) end })
+    local dir = support.tmpdir()
     for name, module in pairs(modules) do
       local target = dir .. "/" .. name:gsub("%.", "/")
       run("mkdir", "-p", (target:gsub("/[^/]*$", "")))

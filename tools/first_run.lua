@@ -3,6 +3,7 @@
 
 local config = require "lunation.config"
 local engines = require "lunation.engine"
+local server = require "lunation.server"
 local tz = require "lunation.tz"
 
 local APP, USER, NOTE = "demo", "demo", "demo-note"
@@ -70,6 +71,12 @@ local function demo_account(engine)
 end
 
 local cfg = try(config.load(os.getenv "LUNATION_CONFIG"))
+-- Nothing is promised of an address that another program has.
+local bound, why = server.bind(cfg.listeners[1].url, false)
+if not bound then
+  io.stderr:write(("%s; a line `listen \"http://127.0.0.1:PORT\"` in ./lunation.conf.lua takes another address\n"):format(tostring(why)))
+  return 1
+end
 local engine = try(engines.open(cfg))
 if not engine.store:app(APP) then
   try(engine.store:app_add { id = APP, name = "Demo", redirect_uris = { "http://127.0.0.1:9000/callback" } })

@@ -1,4 +1,4 @@
--- The configuration: a Lua file of words (DESIGN: `listen`, `store`, `app` …) read into one table; every limit of the
+-- The configuration: a Lua file of words (`listen`, `store`, `app` …) read into one table; every limit of the
 -- product stands here with its default. Reading changes nothing on disk; `prepare` makes the data directory and the key.
 
 local errors = require "lunation.errors"
@@ -350,7 +350,7 @@ function config.load(path, overrides)
     cfg.listeners = {}
     for _, listener in ipairs(overrides.listeners) do
       local ok, err = pcall(check_listener, listener.url, { cert = listener.cert, key = listener.key })
-      if not ok then return nil, errors.new("invalid_config", "--" .. tostring(err)) end
+      if not ok then return nil, errors.new("usage", "--" .. tostring(err)) end
       table.insert(cfg.listeners, err)
     end
   end

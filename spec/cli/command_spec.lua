@@ -49,7 +49,7 @@ describe("the command", function()
       { { "help", "nope" }, "no command `nope`" },
       { { "app" }, "one of add, list, remove, token is expected" },
       { { "app", "ad" }, "there is no `ad`" },
-      { { "app", "add" }, "something is missing" },
+      { { "app", "add" }, "NAME is missing" },
       { { "app", "add", "a", "b" }, "`b` is one too many" },
       { { "app", "add", "a", "--redirect" }, "no option `%-%-redirect`" },
       { { "app", "add", "a", "--redirect-uri" }, "takes a value: URI" },
@@ -60,7 +60,9 @@ describe("the command", function()
       { { "serve", "--workers", "many" }, "whole number" },
       { { "serve", "-c", "a", "--config", "b" }, "stands twice" },
       { { "events", "--log-level", "loud" }, "debug, info, warn or error expected" },
-      { { "run" }, "something is missing" },
+      { { "run" }, "SCRIPT is missing" },
+      { { "account", "add", "--user", "u" }, "PROVIDER is missing" },
+      { { "serve", "--listen", "ftp://x" }, "not an http or https URL" },
       { { "version", "now" }, "one too many" },
     }
     for _, case in ipairs(cases) do

@@ -58,12 +58,11 @@ describe("a child process", function()
 
   it("does not outlive the host", function()
     local host = require "lunation.host"
-    local script = os.tmpname()
+    local script = require("spec.support").tmpdir() .. "/script.lua"
     local file <close> = assert(io.open(script, "w"))
     file:write('local c = require("lunation.process").spawn{ args = { "sleep", "62" } } print(c.pid) os.exit(4)')
     file:flush()
     local result = assert(process.run { args = { host.executable, "run", script } })
-    os.remove(script)
     assert.are.equal(4, result.code)
     local pid = assert(math.tointeger(tonumber(result.stdout)))
     local deadline = require("lunation.timer").now() + 5

@@ -1,5 +1,6 @@
 -- lunation events: the agenda of every account.
 
+local errors = require "lunation.errors"
 local input = require "lunation.cli.input"
 local output = require "lunation.cli.output"
 local tz = require "lunation.tz"
@@ -21,6 +22,7 @@ local function run(_, options, context)
     } do listed[#listed + 1] = event end
   end)
   if not ok then
+    if type(failure) == "table" and failure.code == "invalid_request" then return nil, errors.new("usage", failure.message) end
     if type(failure) == "table" and failure.code then return nil, failure end
     error(failure, 0)
   end

@@ -126,8 +126,19 @@ end
 
 local function misused(name, text)
   say(name, text)
-  io.stderr:write(("Try `lunation %s --help`.\n"):format(name))
+  io.stderr:write(("Try `lunation %s`.\n"):format(name == "help" and name or name .. " --help"))
   return 2
+end
+
+-- What the usage text calls the positional word of this number.
+local function placeholder(command, number)
+  local index = 0
+  for word in ((command.usage or {})[1] or ""):gsub("%b[]", ""):gmatch "%S+" do
+    if word:find "^%-" then break end
+    index = index + 1
+    if index == number then return word end
+  end
+  return "an argument"
 end
 
 local function dispatch(name, command, words)
@@ -149,7 +160,7 @@ local function dispatch(name, command, words)
     return 0
   end
   local least = command.least or 0
-  if #positional < least then return misused(name, "something is missing") end
+  if #positional < least then return misused(name, placeholder(command, #positional + 1) .. " is missing") end
   if not command.rest and #positional > (command.most or least) then
     return misused(name, ("`%s` is one too many"):format(positional[(command.most or least) + 1]))
   end
