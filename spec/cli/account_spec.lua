@@ -140,7 +140,7 @@ describe("lunation events", function()
     assert.are.equal(0, none.code)
     assert.matches("nothing in that time", none.stderr)
     local bad = support.lunation { "events", "--from", "someday", env = env }
-    assert.are.equal(1, bad.code)
+    assert.are.equal(2, bad.code)
     assert.matches("`someday` is not a time", bad.stderr)
     assert.are.equal(1, support.lunation({ "events", "--calendar", "nope", env = env }).code)
   end)
