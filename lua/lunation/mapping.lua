@@ -117,6 +117,7 @@ local function read_path(entry, native) return get(native, entry.path) end
 local function write_path(entry, native, value) return set(native, entry.path, value) end
 
 ---@param path string "a.b"
+---@return lunation.mapping.Entry
 function M.path(path)
   return make { kind = "path", path = path, read = read_path, write = write_path }
 end
@@ -132,6 +133,7 @@ end
 ---A field whose words differ: canonical word = native word. A native word that is not listed reads as nothing and stays.
 ---@param path string
 ---@param words table<string, any>
+---@return lunation.mapping.Entry
 function M.enum(path, words)
   local back = {}
   local order = {}
@@ -159,6 +161,8 @@ function M.enum(path, words)
 end
 
 ---A canonical field that always has this value and is nowhere in the native object.
+---@param value any
+---@return lunation.mapping.Entry
 function M.const(value)
   return make {
     kind = "const", value = value, readonly = true,
@@ -174,6 +178,7 @@ M.codecs = {}
 ---and why there is none. Without a path the functions are given the whole object: to(native, context), from(native, value, context).
 ---@param path string?
 ---@param how string|table
+---@return lunation.mapping.Entry
 function M.codec(path, how)
   local name = type(how) == "string" and how or nil
   local functions = how
@@ -209,6 +214,7 @@ end
 ---@param path string
 ---@param of lunation.Mapping|table
 ---@param options {key: string?}?
+---@return lunation.mapping.Entry
 function M.list(path, of, options)
   local inner = as_entry(path)
   local element = getmetatable(of) == Mapping and of or M.new(of)
@@ -250,6 +256,8 @@ function M.list(path, of, options)
 end
 
 ---The first of several places that has a value; written where it was found, else to the first.
+---@param ... string|lunation.mapping.Entry
+---@return lunation.mapping.Entry
 function M.any(...)
   local choices = {}
   for i, what in ipairs { ... } do choices[i] = as_entry(what) end
@@ -276,6 +284,7 @@ end
 
 ---A canonical object whose fields are spread over the native one.
 ---@param of lunation.Mapping
+---@return lunation.mapping.Entry
 function M.nested(of)
   return make {
     kind = "nested", of = of,
@@ -295,6 +304,7 @@ end
 
 ---An entry of functions over the whole native object.
 ---@param functions {read: fun(native: any, context: table): any, write: fun(native: any, value: any, context: table): any, depends: string[]?}
+---@return lunation.mapping.Entry
 function M.entry(functions)
   return make {
     kind = "entry", functions = functions, depends = functions.depends,
@@ -317,12 +327,21 @@ local function wrapped(what, name, value)
 end
 
 ---Read, never written.
+---@param what string|lunation.mapping.Entry
+---@return lunation.mapping.Entry
 function M.readonly(what) return wrapped(what, "readonly", true) end
 ---Written, never read.
+---@param what string|lunation.mapping.Entry
+---@return lunation.mapping.Entry
 function M.writeonly(what) return wrapped(what, "writeonly", true) end
 ---An error where it is missing, either way.
+---@param what string|lunation.mapping.Entry
+---@return lunation.mapping.Entry
 function M.required(what) return wrapped(what, "required", true) end
 ---What the field is where the native object has nothing.
+---@param what string|lunation.mapping.Entry
+---@param value any
+---@return lunation.mapping.Entry
 function M.default(what, value) return wrapped(what, "default", value) end
 
 -- --- the mapping itself ---

@@ -31,12 +31,24 @@ end
 -- The request of the far side, with the methods that handlers know.
 local Request = {}
 
+--- A header field, whatever the case of its name.
+---@param name string
+---@return string?
 function Request:header(name) return self.headers[name:lower()] end
 
+--- An argument of the query, decoded.
+---@param name string
+---@return string?
 function Request:arg(name) return self.args[name] end
 
+--- All arguments of that name.
+---@param name string
+---@return string[]
 function Request:args_all(name) return server.decode_form(self.query, name) end
 
+--- All fields of that name in the body of a form.
+---@param name string
+---@return string[]
 function Request:form_all(name) return server.decode_form(self.body, name) end
 
 local decoded = {

@@ -69,6 +69,7 @@ function Scripts:stop(seconds)
   if not ok then log.error("the scripts did not stop in order", { error = tostring(err) }) end
 end
 
+--- Ends the state of the scripts at once.
 function Scripts:close()
   self.far:close()
 end

@@ -48,6 +48,9 @@ local function listen_options(cfg, listener, inherited)
 end
 
 -- Listens on a URL, or takes over from the engine that does.
+---@param listener { url: string, cert: string?, key: string? } of the configuration
+---@return lunation.Listener?
+---@return lunation.Error?
 function Service:listen(listener)
   local listening, err = server.listen(listener.url, listen_options(self.engine.config, listener, self.inherited), self.routes)
   if not listening then

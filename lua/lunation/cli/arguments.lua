@@ -21,6 +21,8 @@ local function wrong(message)
 end
 
 --- A reader of whole numbers of at least `least`.
+---@param least integer
+---@return fun(text: string): integer?, string?
 function arguments.count(least)
   return function(text)
     local number = math.tointeger(tonumber(text))
@@ -30,6 +32,9 @@ function arguments.count(least)
 end
 
 --- A reader of durations, in seconds.
+---@param text string
+---@return number? seconds
+---@return string? why
 function arguments.seconds(text)
   if text:find "^%d+$" then return tonumber(text) end
   return units.seconds(text)

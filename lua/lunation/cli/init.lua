@@ -115,6 +115,7 @@ function Context:engine()
   return self.opened, err
 end
 
+--- Closes the engine where one was opened.
 function Context:close()
   if self.opened then self.opened:close() end
   self.opened = nil

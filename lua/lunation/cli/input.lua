@@ -34,6 +34,9 @@ function input.at(path, problem)
 end
 
 --- A reader of options that take a time zone.
+---@param text string
+---@return string? zone
+---@return string? why
 function input.zone(text)
   local zone = tz.resolve(text)
   if zone then return zone end

@@ -5,6 +5,7 @@ local fs = require "lunation.fs"
 local output = {}
 
 --- Prints a value as one line of JSON with sorted keys.
+---@param value any
 function output.json(value)
   print((assert(require("lunation.json").encode(value, { sorted = true }))))
 end

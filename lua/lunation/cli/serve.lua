@@ -21,6 +21,11 @@ serve.plan = nil
 serve.config = nil
 serve.watch = false
 
+--- Reads the configuration; the worker (lunation.worker) serves by it.
+---@param options table
+---@param context lunation.CommandContext
+---@return integer? status
+---@return lunation.Error?
 function serve.run(_, options, context)
   local cfg, err = context:config()
   if not cfg then return nil, err end

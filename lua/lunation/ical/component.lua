@@ -50,6 +50,8 @@ function M.all(node, name)
   return found
 end
 
+---@param node lunation.ical.Component
+---@param name string
 ---@return string? raw value of the first property of that name
 function M.value(node, name)
   local p = M.find(node, name)

@@ -146,6 +146,7 @@ local from_value = {
 }
 
 ---@param jcal table
+---@param depth integer? how deep the component stands
 ---@return lunation.ical.Component? node
 ---@return table? err
 function M.from(jcal, depth)

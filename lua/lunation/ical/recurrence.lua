@@ -153,6 +153,7 @@ end
 ---What EXDATE and RDATE say, as entries of recurrenceOverrides.
 ---@param node lunation.ical.Component
 ---@param event table canonical master
+---@param context table of the text that is read
 ---@return table<string, table>
 function M.read_dates(node, event, context)
   local overrides = {}
@@ -177,6 +178,8 @@ end
 ---@param name "EXDATE"|"RDATE"
 ---@param gone table<string, boolean>
 ---@param event table canonical master by which the stored values are read
+---@param context table of the text that is written
+---@return boolean? changed
 function M.remove_dates(node, name, gone, event, context)
   component.remove(node, function(p)
     if p.name ~= name then return false end
@@ -199,6 +202,7 @@ end
 ---@param key string
 ---@param duration string?
 ---@param event table canonical master
+---@param context table of the text that is written
 function M.add_date(node, name, key, duration, event, context)
   local p = component.property(name, "")
   time.set_key(p, key, event, context, component.find(node, "DTSTART"))

@@ -121,6 +121,7 @@ end
 ---The override components of a master by key, the one that counts for each.
 ---@param nodes lunation.ical.Component[]
 ---@param event table canonical master
+---@param context table of the text that is read
 ---@return table<string, {node: table, range: boolean, others: table[]}>
 function M.by_key(nodes, event, context)
   local found = {}
@@ -237,6 +238,8 @@ end
 
 ---The first of several overrides without a master as an event, the others as instances added to it.
 ---@param orphans table[] {event=, node=}
+---@param m lunation.Mapping
+---@param context table of the text that is read
 ---@return table event
 function M.merged(m, orphans, context)
   table.sort(orphans, function(a, b) return a.event.recurrenceId < b.event.recurrenceId end)

@@ -71,6 +71,8 @@ local function until_end(start, finish, property, context)
 end
 
 ---All that a component says of its time; remembered for the component while it is read.
+---@param node lunation.ical.Component
+---@param context table of the text that is read
 ---@return table? times {start, duration, zone, all_day, end_zone, definition}
 ---@return string? why
 function M.times(node, context)
@@ -160,6 +162,8 @@ local function ensure(node, name, after)
 end
 
 ---Writes start and end of the canonical event in `context.canonical`.
+---@param node lunation.ical.Component
+---@param context table of the text that is written
 ---@return boolean? done
 ---@return string? why
 function M.write(node, context)
@@ -236,6 +240,7 @@ end
 ---@param key string local time
 ---@param event table canonical master
 ---@param like lunation.ical.Property? DTSTART of the master
+---@param context table of the text that is written
 function M.set_key(property, key, event, context, like)
   M.set(property, key, event.showWithoutTime and "date" or "local", event.timeZone, context, like)
 end

@@ -34,6 +34,10 @@ local Application = {}
 Application.__index = Application
 
 --- Whether a row was written, or removed, after the batch was fetched. It is then to be asked for again.
+---@param id string
+---@param found table? the row as it is stored
+---@param epoch integer of the batch
+---@return boolean
 function Application:younger(id, found, epoch)
   local written = found and found.epoch or rows.removed_in(self.sql, self.calendar, id)
   if written <= epoch then return false end
@@ -41,6 +45,9 @@ function Application:younger(id, found, epoch)
   return true
 end
 
+--- Writes one event of the batch.
+---@param row table
+---@param epoch integer of the batch
 function Application:put(row, epoch)
   local found = rows.find(self.sql, self.calendar, row.id)
   if self:younger(row.id, found, epoch) then return end
@@ -48,6 +55,10 @@ function Application:put(row, epoch)
   self.counts[outcome] = self.counts[outcome] + 1
 end
 
+--- Takes one event out, and leaves word of it for those who follow the changes.
+---@param id string
+---@param epoch integer of the batch
+---@param found table? the row as it is stored
 function Application:drop(id, epoch, found)
   found = found or rows.find(self.sql, self.calendar, id)
   if not found or self:younger(id, found, epoch) then return end
@@ -56,6 +67,8 @@ function Application:drop(id, epoch, found)
 end
 
 --- Deletes what the finished listing did not name.
+---@param batch table
+---@param run string of the listing
 function Application:end_listing(batch, run)
   local missing = self.sql.all("SELECT e.id, e.key, e.uid, e.epoch FROM events e WHERE e.calendar = ? AND NOT EXISTS " ..
     "(SELECT 1 FROM listings l WHERE l.calendar = e.calendar AND l.run = ? AND l.id = e.id)", self.calendar.key, run)
@@ -65,6 +78,11 @@ function Application:end_listing(batch, run)
   self.sql.run("DELETE FROM listings WHERE calendar = ?", self.calendar.key)
 end
 
+--- The whole batch.
+---@param batch table
+---@param encoded table[] rows of its upserts, ready to be written
+---@param fresh table<string, {row: table?, epoch: integer}> events that were asked for again, by id
+---@param run string? of the listing that the batch belongs to
 function Application:run(batch, encoded, fresh, run)
   for _, row in ipairs(encoded) do
     if batch.reset then

@@ -55,6 +55,8 @@ function rows.lock(sql, key)
 end
 
 --- Writes the counters of a locked calendar back.
+---@param sql lunation.store.Sql
+---@param calendar table locked
 function rows.unlock(sql, calendar)
   sql.run("UPDATE calendars SET seq = ?, epoch = ? WHERE key = ?", calendar.seq, calendar.epoch, calendar.key)
 end
@@ -68,6 +70,10 @@ function rows.find(sql, calendar, id)
 end
 
 --- The epoch of the write that removed an event, 0 where none did.
+---@param sql lunation.store.Sql
+---@param calendar table locked
+---@param id string
+---@return integer
 function rows.removed_in(sql, calendar, id)
   return sql.value("SELECT MAX(epoch) FROM tombstones WHERE calendar = ? AND id = ?", calendar.key, id) or 0
 end

@@ -73,12 +73,18 @@ local function patiently(attempt)
 end
 
 --- Statements outside of a transaction.
+---@param body fun(sql: lunation.store.Sql): any, any
+---@return any # what `body` returns
+---@return any
 function Connection:read(body)
   return patiently(function() return body(self.sql) end)
 end
 
 --- One transaction: committed when `body` returns, rolled back when it raises or returns `nil, err`.
 --- `body` runs again from the start when the database was busy, so it changes nothing but the database.
+---@param body fun(sql: lunation.store.Sql): any, any
+---@return any # what `body` returns
+---@return any
 function Connection:write(body)
   return patiently(function()
     return self.db:transaction(function() return body(self.sql) end)
@@ -87,6 +93,9 @@ end
 
 --- A transaction that is on the disk when it returns, also if the machine loses power in the next moment: what stands
 --- before a call to a provider. The others survive the end of the process, which is enough for a mirror.
+---@param body fun(sql: lunation.store.Sql): any, any
+---@return any # what `body` returns
+---@return any
 function Connection:durable(body)
   return patiently(function()
     self.db:exec("PRAGMA synchronous=FULL")
@@ -98,10 +107,14 @@ function Connection:durable(body)
 end
 
 --- Copies the whole database to a file while it is in use.
+---@param path string
+---@return true?
+---@return lunation.Error?
 function Connection:backup(path)
   return self.db:backup(path)
 end
 
+--- Nothing is asked of the connection afterwards.
 function Connection:close()
   self.db:close()
 end

@@ -184,6 +184,10 @@ function calendars.named(engine, who, name, id)
 end
 
 ---`GET /calendars`: an array, as it is.
+---@param engine table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function calendars.list(engine, _, who)
   if who.scope == "free-busy" then
     return nil, errors.new("forbidden", "Calendar list access is forbidden for free-busy scope",

@@ -9,6 +9,11 @@ local vocabulary = require "lunation.api.connect.vocabulary"
 
 local connections = {}
 
+---`GET /oauth/connection-status`: the accounts of the user, by provider.
+---@param engine table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function connections.status(engine, _, who)
   local accounts, err = engine.store:accounts { app = who.app, user = who.user }
   if not accounts then return nil, err end
@@ -49,6 +54,12 @@ local function disconnect(engine, who, provider, identity)
     or ("%d accounts disconnected"):format(removed) }
 end
 
+---`POST /oauth/disconnect`: one account of a provider, or all of them.
+---@param engine table
+---@param req table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function connections.disconnect(engine, req, who)
   local fields, err = access.either(req, { "provider", "account" })
   if not fields then return nil, err end

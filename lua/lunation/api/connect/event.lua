@@ -47,6 +47,7 @@ local function answer(engine, item, who, row, recurrence_id)
 end
 
 ---`Idempotency-Key` of a POST.
+---@param req table
 ---@return string|nil
 ---@return lunation.Error|nil
 function event.idempotency_key(req)
@@ -58,6 +59,12 @@ function event.idempotency_key(req)
   return key
 end
 
+---`POST /event`.
+---@param engine table
+---@param req table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function event.create(engine, req, who)
   local body, err = access.body(req)
   if not body then return nil, err end
@@ -101,6 +108,12 @@ local function scope_of(mode, name, found)
   return "all"
 end
 
+---`PUT /event`: a single event, or of a series this instance, it and the following, or all.
+---@param engine table
+---@param req table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function event.update(engine, req, who)
   local body, err = access.body(req)
   if not body then return nil, err end
@@ -140,6 +153,12 @@ end
 
 local DELETE_FIELDS = { "provider", "calendarId", "eventId", "recurringEventId", "deleteMode" }
 
+---`DELETE /event`, with the same choice.
+---@param engine table
+---@param req table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function event.delete(engine, req, who)
   local body, err = access.either(req, DELETE_FIELDS)
   if not body then return nil, err end

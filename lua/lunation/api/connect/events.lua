@@ -132,6 +132,12 @@ local function continued(engine, token, who)
   return page
 end
 
+---`GET /events`.
+---@param engine table
+---@param req table
+---@param who lunation.identity
+---@return table? answer
+---@return lunation.Error?
 function events.list(engine, req, who)
   local size, err = page_size(req, engine.config.limits.page or 1000)
   if err then return nil, err end

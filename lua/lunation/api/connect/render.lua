@@ -32,6 +32,9 @@ function render.event(event, context, place)
 end
 
 ---A block of busy time, and nothing that says with what.
+---@param event table canonical
+---@param context lunation.connect.context
+---@param place lunation.connect.place
 ---@return table|nil fields nil where the time is free
 function render.busy(event, context, place)
   if event.freeBusyStatus == "free" or event.status == "cancelled" then return nil end
