@@ -36,6 +36,13 @@ describe("lunation.xml", function()
     assert.equal("two", root[1].text)
   end)
 
+  it("takes no more than its share of time for text between many elements", function()
+    local n = 1000000
+    local root = assert(xml.parse("<p> " .. ("x<b/>\n"):rep(n) .. "</p>"))
+    assert.equal(n, #root)
+    assert.equal(" x" .. ("\nx"):rep(n - 1), root.text)
+  end)
+
   it("reads other encodings as UTF-8", function()
     assert.equal("Caf\u{e9}", xml.parse('<?xml version="1.0" encoding="ISO-8859-1"?><a>Caf\xe9</a>').text)
   end)

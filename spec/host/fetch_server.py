@@ -134,6 +134,8 @@ def handle(conn, number):
             endless(conn, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"x" * 4096 + b"\r\n")
         elif path == "/endless-head":
             endless(conn, b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"x" * 1000 + b"\r\n")
+        elif path == "/many-fields":
+            conn.sendall(b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * int(query["n"]) + b"Content-Length: 0\r\n\r\n")
         elif path == "/bomb":
             answer(conn, bomb(), headers=["Content-Encoding: gzip"])
         elif path == "/gzip":

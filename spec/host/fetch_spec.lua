@@ -228,7 +228,7 @@ describe("lunation.http", function()
       ["/short"] = "truncated", ["/short-chunk"] = "truncated", ["/short-gzip"] = "truncated", ["/short-head"] = "truncated", ["/reset"] = "network",
       ["/nothing"] = "network", ["/garbage"] = "network", ["/not-gzip"] = "network", ["/unknown-encoding"] = "network", ["/endless"] = "too_large",
         ["/endless-head"] = "too_large", ["/bomb"] = "too_large",
-      ["/large?n=100001"] = "too_large",
+      ["/large?n=100001"] = "too_large", ["/many-fields?n=40000"] = "too_large",
     }) do
       it(("of %s are the error %s"):format(path, code), function()
         local answer, err = http.get(base .. path, { max_body = 100000, timeout = 20 })

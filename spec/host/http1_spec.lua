@@ -38,6 +38,7 @@ describe("HTTP/1.1 requests", function()
     ["a space before a name"] = { "GET / HTTP/1.1\r\n " .. H .. "\r\n", 400 },
     ["a folded field"] = { "GET / HTTP/1.1\r\n" .. H .. "X: a\r\n b\r\n\r\n", 400 },
     ["a tab that folds"] = { "GET / HTTP/1.1\r\n" .. H .. "X: a\r\n\tb\r\n\r\n", 400 },
+    ["a bare CR after the request line"] = { "GET / HTTP/1.1\rX" .. H .. "\r\n", 400 },
     ["a bare LF after the request line"] = { "GET / HTTP/1.1\n" .. H .. "\r\n", 400 },
     ["a bare LF after a field"] = { "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400 },
     ["a bare LF for the empty line"] = { "GET / HTTP/1.1\r\nHost: a\r\n\n", 400 },

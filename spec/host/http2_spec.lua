@@ -6,7 +6,7 @@ local task = require "lunation.task"
 local timer = require "lunation.timer"
 
 -- Frames by hand (RFC 9113 section 4): enough to send what no client sends.
-local DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0, 1, 3, 4, 7, 9
+local DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 7, 8, 9
 local END_STREAM, END_HEADERS = 1, 4
 local PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -210,6 +210,19 @@ describe("HTTP/2", function()
     support.eventually(function() return server.stats().requests == 0 end)
     peer:close()
     support.eventually(function() return listener.connections == 0 end)
+  end)
+
+  it("ends a connection that breaks stream after stream so that they are reset for it", function()
+    handler = function() timer.sleep(60) end
+    local peer = open()
+    for i = 0, 500 do
+      local stream = 2 * i + 1
+      peer:send(frame(HEADERS, END_STREAM + END_HEADERS, stream, request()) .. frame(WINDOW_UPDATE, 0, stream, "\127\255\255\255"))
+    end
+    local payload = await(peer, function(kind) return kind == GOAWAY end)
+    assert.are.equal("\0\0\0\11", payload:sub(5, 8)) -- ENHANCE_YOUR_CALM
+    support.eventually(function() return server.stats().requests == 0 end)
+    peer:close()
   end)
 
   it("ends a connection that sends headers without end", function()

@@ -19,11 +19,14 @@ enum { DEPTH = 64, DEPTH_MAX = 200, SIZE = 64 << 20, SEPARATOR = '\n' };
 struct parser {
 	XML_Parser expat;
 	lua_State *L;
-	struct buffer *text; /* of the innermost open element, since its last child */
-	int base;            /* stack index of the root; the open elements follow, outermost first */
+	int base; /* stack index of the root; the open elements follow, outermost first */
 	int depth;
 	int depth_limit;
 	const char *refused; /* why we stopped, where expat has nothing to say */
+	struct level {
+		struct buffer text;
+		size_t run; /* where what was read since the last child begins */
+	} levels[];         /* the open elements, and one for each depth that has been reached */
 };
 
 static int parser_gc(lua_State *L)
@@ -33,6 +36,8 @@ static int parser_gc(lua_State *L)
 	if (p->expat)
 		XML_ParserFree(p->expat);
 	p->expat = NULL;
+	for (int i = 0; i < p->depth_limit; i++)
+		buffer_free(&p->levels[i].text);
 	return 0;
 }
 
@@ -56,33 +61,35 @@ static void set_name(lua_State *L, const char *joined)
 	lua_setfield(L, -2, "name");
 }
 
-static bool blank(const struct buffer *b)
+static bool blank(const char *s, size_t len)
 {
-	for (size_t i = 0; i < b->len; i++)
-		if (!strchr(" \t\r\n", b->data[i]) || b->data[i] == '\0')
+	for (size_t i = 0; i < len; i++)
+		if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r' && s[i] != '\n')
 			return false;
 	return true;
 }
 
-/* Gives the text read so far to the element on top; between child elements blanks are layout. */
-static void flush_text(struct parser *p, bool leaf)
+/* Ends a run of text. Between child elements blanks are layout. */
+static void end_run(struct level *l)
+{
+	if (l->text.len > l->run && blank(l->text.data + l->run, l->text.len - l->run))
+		l->text.len = l->run;
+	l->run = l->text.len;
+}
+
+/* Gives its text to the element on top, which ends: a leaf has one always, others where there is more than layout. */
+static void set_text(struct parser *p, struct level *l)
 {
 	lua_State *L = p->L;
+	bool leaf = lua_rawlen(L, -1) == 0;
 
-	if (leaf) {
-		lua_pushlstring(L, p->text->data ? p->text->data : "", p->text->len);
-		lua_setfield(L, -2, "text");
-	} else if (!blank(p->text)) {
-		lua_getfield(L, -1, "text");
-		if (lua_isnil(L, -1)) {
-			lua_pop(L, 1);
-			lua_pushliteral(L, "");
-		}
-		lua_pushlstring(L, p->text->data, p->text->len);
-		lua_concat(L, 2);
+	if (!leaf)
+		end_run(l);
+	if (leaf || l->text.len > 0) {
+		lua_pushlstring(L, l->text.data ? l->text.data : "", l->text.len);
 		lua_setfield(L, -2, "text");
 	}
-	p->text->len = 0;
+	l->text.len = l->run = 0;
 }
 
 static void XMLCALL on_start(void *ud, const XML_Char *name, const XML_Char **attrs)
@@ -94,8 +101,9 @@ static void XMLCALL on_start(void *ud, const XML_Char *name, const XML_Char **at
 		stop(p, "elements are nested too deep");
 		return;
 	}
-	if (p->depth++ > 0)
-		flush_text(p, false);
+	if (p->depth > 0)
+		end_run(&p->levels[p->depth - 1]);
+	p->depth++;
 	lua_createtable(L, 0, 3);
 	luaL_setmetatable(L, NODE_TYPE);
 	set_name(L, name);
@@ -117,8 +125,10 @@ static void XMLCALL on_end(void *ud, const XML_Char *name)
 	lua_State *L = p->L;
 
 	(void)name;
-	flush_text(p, lua_rawlen(L, -1) == 0);
-	if (--p->depth > 0)
+	if (p->refused) /* expat still ends an empty element after it was stopped */
+		return;
+	set_text(p, &p->levels[--p->depth]);
+	if (p->depth > 0)
 		lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 }
 
@@ -126,7 +136,7 @@ static void XMLCALL on_text(void *ud, const XML_Char *s, int len)
 {
 	struct parser *p = ud;
 
-	if (!buffer_add(p->text, s, (size_t)len))
+	if (!buffer_add(&p->levels[p->depth - 1].text, s, (size_t)len))
 		stop(p, "out of memory");
 }
 
@@ -175,15 +185,14 @@ static int xml_parse(lua_State *L)
 	luaL_argcheck(L, depth > 0 && depth <= DEPTH_MAX, 2, "depth is out of range");
 	if ((lua_Unsigned)size > (lua_Unsigned)max || size > INT_MAX)
 		return data_fail(L, "too_large", "the document has %I bytes, more than %I", (lua_Integer)size, max);
-	p = lua_newuserdatauv(L, sizeof *p, 0);
-	memset(p, 0, sizeof *p);
+	p = lua_newuserdatauv(L, sizeof *p + (size_t)depth * sizeof p->levels[0], 0);
+	memset(p, 0, sizeof *p + (size_t)depth * sizeof p->levels[0]);
+	p->depth_limit = (int)depth;
 	luaL_setmetatable(L, PARSER_TYPE);
-	p->text = buffer_new(L);
 	p->expat = XML_ParserCreateNS(NULL, SEPARATOR);
 	if (!p->expat)
 		return luaL_error(L, "out of memory");
 	p->L = L;
-	p->depth_limit = (int)depth;
 	luaL_checkstack(L, (int)depth + 8, "XML is nested too deep");
 	p->base = lua_gettop(L) + 1;
 	XML_SetUserData(p->expat, p);
@@ -193,9 +202,9 @@ static int xml_parse(lua_State *L)
 	if (XML_Parse(p->expat, text, (int)size, 1) != XML_STATUS_OK)
 		return xml_fail(L, p);
 	lua_settop(L, p->base);
-	XML_ParserFree(p->expat);
-	p->expat = NULL;
-	buffer_free(p->text);
+	lua_pushcfunction(L, parser_gc);
+	lua_pushvalue(L, p->base - 1);
+	lua_call(L, 1, 0);
 	return 1;
 }
 

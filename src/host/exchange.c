@@ -354,6 +354,8 @@ static int write_chunk(lua_State *L)
 	struct exchange *ex = exchange_of(w->ticket);
 	bool room;
 	task_check(L);
+	if (ex && ex->writer_waits)
+		return luaL_error(L, "another task writes to this body");
 	if (!ex || !ex->conn || !ex->streaming || ex->conn->failed) {
 		lua_pushnil(L);
 		error_push(L, "closed", "the client has gone");

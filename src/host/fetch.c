@@ -14,7 +14,7 @@
 
 #define FETCH_BOX "lunation.fetch.box"
 
-enum { EASY_IDLE = 32, HEAD_MAX = 256 * 1024 };
+enum { EASY_IDLE = 32, HEAD_MAX = 256 * 1024, FIELDS_MAX = 1000 };
 
 /* Handles kept for reuse: a fresh one costs more than the request's own work. */
 static CURL *idle[EASY_IDLE];
@@ -66,9 +66,11 @@ static size_t take_header(char *line, size_t size, size_t n, void *ud)
 		f->inflater = NULL;
 		f->len = 0;
 		f->head = 0;
+		f->fields = 0;
 	}
 	f->head += len;
-	if (f->head > HEAD_MAX) {
+	/* to read the fields costs the square of their number */
+	if (f->head > HEAD_MAX || ++f->fields > FIELDS_MAX) {
 		f->too_large = true;
 		return 0;
 	}
@@ -186,6 +188,8 @@ static int push_failure(lua_State *L, const struct fetch *f, CURLcode result)
 	lua_pushnil(L);
 	if (strcmp(code, "too_large") == 0 && f->head > HEAD_MAX)
 		error_push(L, code, "the answer's header has more than %d bytes", HEAD_MAX);
+	else if (strcmp(code, "too_large") == 0 && f->fields > FIELDS_MAX)
+		error_push(L, code, "the answer's header has more than %d fields", FIELDS_MAX);
 	else if (strcmp(code, "too_large") == 0)
 		error_push(L, code, "the answer has more than %s bytes", limit);
 	else if (strcmp(code, "blocked_address") == 0)

@@ -32,6 +32,7 @@ struct fetch {
 	bool decompress;
 	struct inflater *inflater; /* NULL: the body comes as it is */
 	size_t head;               /* bytes of header lines of this answer */
+	unsigned fields;           /* and how many they are */
 	size_t max;
 	char *body;
 	size_t len, cap;

@@ -149,7 +149,8 @@ static int parse_request_line(const char *buf, size_t size, struct http_head *he
 	const char *v = buf + i + 1;
 	if (size - i < sizeof " HTTP/1.1\r\n" - 1 || memcmp(v, "HTTP/", 5) != 0)
 		return refuse(head, 400, "malformed HTTP version");
-	if (!is((unsigned char)v[5], DIGIT) || v[6] != '.' || !is((unsigned char)v[7], DIGIT) || v[8] != '\r')
+	if (!is((unsigned char)v[5], DIGIT) || v[6] != '.' || !is((unsigned char)v[7], DIGIT) || v[8] != '\r' ||
+	    v[9] != '\n')
 		return refuse(head, 400, "malformed HTTP version");
 	if (v[5] != '1' || v[7] > '1')
 		return refuse(head, 505, "HTTP version not supported");

@@ -300,8 +300,9 @@ void http1_answer(struct exchange *ex, struct answer *a)
 	conn_write2(c, head, len, body ? a->body : NULL, body ? a->body_len : 0);
 	if (head != local)
 		free(head);
-	if (a->stream)
+	if (a->stream && !ex->head_only)
 		return;
+	ex->chunked = false; /* the body has been sent whole, or is not sent at all */
 	ex->sent = body ? a->body_len : 0;
 	http1_end(ex, true);
 }

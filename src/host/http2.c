@@ -277,7 +277,13 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
  * lose the answer over a reset at once get a moment to stop by themselves. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ud)
 {
-	(void)ud;
+	/* Also the resets that a client makes us send, by frames that break a stream's rules (CVE-2025-8671). */
+	if (frame->hd.type == NGHTTP2_RST_STREAM) {
+		uint32_t error = frame->rst_stream.error_code;
+		bool theirs = error == NGHTTP2_PROTOCOL_ERROR || error == NGHTTP2_FLOW_CONTROL_ERROR ||
+			      error == NGHTTP2_STREAM_CLOSED;
+		return theirs ? count_reset(ud) : 0;
+	}
 	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;

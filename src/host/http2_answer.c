@@ -121,6 +121,9 @@ bool http2_write(struct exchange *ex, const char *data, size_t len)
 	nghttp2_session_resume_data(s->h2->session, s->id);
 	http2_send(c);
 	conn_flush_soon(c);
+	/* Sending may have ended the stream, where its reset was queued. */
+	if (!ex->h2)
+		return true;
 	if (ex->out.len - ex->out.at <= CONN_HIGH_WATER)
 		return true;
 	s->h2->waiting++;

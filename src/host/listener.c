@@ -85,14 +85,16 @@ static void welcome(struct listener *l, int fd, const struct sockaddr_storage *f
 	l->nconns++;
 }
 
-/* Out of descriptors the pending connection would wake the loop for ever: the spare one lets it be taken and closed. */
-static void shed(struct listener *l)
+/* Out of descriptors the pending connection would wake the loop for ever: the spare one lets it be taken and closed.
+ * The kernel says so before it looks at the queue; false: nothing waited there. */
+static bool shed(struct listener *l)
 {
 	close(server.spare_fd);
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		turn_away(l, fd);
 	server.spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return fd >= 0;
 }
 
 /* Takes what waits; false: nothing more to take. */
@@ -114,9 +116,7 @@ static bool accept_one(struct listener *l)
 		return true;
 	}
 	if (errno == EMFILE || errno == ENFILE) {
-		if (!make_room())
-			shed(l);
-		return true;
+		return make_room() || shed(l);
 	}
 	return errno == EINTR || errno == ECONNABORTED;
 }

@@ -244,7 +244,7 @@ static void run_worker(struct supervisor *s, size_t index, int report, pid_t sup
 static void start_worker(struct supervisor *s, size_t index)
 {
 	struct slot *slot = &s->slots[index];
-	int ends[2];
+	int ends[2] = { -1, -1 };
 	pid_t pid, supervisor = getpid();
 
 	slot->restart_at = 0;
@@ -252,6 +252,10 @@ static void start_worker(struct supervisor *s, size_t index)
 	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
 		note(s, "error", "worker %zu cannot be started: %s", index + 1, strerror(errno));
 		slot->restart_at = slot->started + BACKOFF_MAX_MS;
+		if (ends[0] >= 0) {
+			close(ends[0]);
+			close(ends[1]);
+		}
 		return;
 	}
 	if (pid == 0) {

@@ -27,6 +27,15 @@ function clients.hash(secret)
   return ("scrypt$%s$%s"):format(crypto.base64url(salt), crypto.base64url(crypto.scrypt(secret, salt)))
 end
 
+---Whether this secret was found right before, which costs nothing to say.
+---@param stored string|nil as made by `hash`
+---@param secret string|nil
+---@return boolean
+function clients.remembered(stored, secret)
+  if type(stored) ~= "string" or type(secret) ~= "string" or #secret > 512 then return false end
+  return verified[crypto.sha256(stored .. "\0" .. secret)] == true
+end
+
 ---@param stored string|nil as made by `hash`
 ---@param secret string|nil
 ---@return boolean

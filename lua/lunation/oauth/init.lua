@@ -22,6 +22,9 @@ local ACCESS_TTL = 3600
 local CODE_TTL = 600
 local GRACE = 60
 
+-- Wrong secrets that an address may send in so many seconds.
+local CLIENT_ATTEMPTS, CLIENT_WINDOW = 30, 300
+
 -- Verified signatures, by hash of the token: two halves, so that the oldest half can be dropped at once.
 local CACHE_HALF = 2048
 
@@ -255,6 +258,10 @@ function oauth:revoke(token)
   return true
 end
 
+local function too_many(self, counted)
+  return errors.new("rate_limited", "Too many attempts", { retry_after = math.max(1, math.ceil(counted.resets - self.store.clock())) })
+end
+
 ---Count an attempt at something that a stranger may guess.
 ---@param key string
 ---@param limit integer attempts allowed in the window
@@ -265,7 +272,7 @@ function oauth:attempt(key, limit, window)
   local counted, err = self.store:attempt(key, window)
   if not counted then return nil, err end
   if counted.count <= limit then return true end
-  return nil, errors.new("rate_limited", "Too many attempts", { retry_after = math.max(1, math.ceil(counted.resets - self.store.clock())) })
+  return nil, too_many(self, counted)
 end
 
 ---The application that authenticates with these credentials.
@@ -278,9 +285,15 @@ function oauth:client(id, secret, remote)
   local app, failed
   if type(id) == "string" then app, failed = self.store:app(id) end
   if failed then return nil, failed end
+  if app and clients.remembered(app.secret, secret) then return app end
+  -- Only failures count, and they count for an address, so that nobody makes an application elsewhere wait by guessing
+  -- at its secret. Looked at before the secret is, which takes the whole worker for tens of milliseconds.
+  local name = "client:" .. tostring(remote)
+  local before, unread = self.store:attempts(name)
+  if unread then return nil, unread end
+  if before and before.count >= CLIENT_ATTEMPTS then return nil, too_many(self, before) end
   if app and clients.verify(app.secret, secret) then return app end
-  -- Only failures count: an application with the right secret never waits for somebody who guesses at it.
-  local ok, err = self:attempt("client:" .. tostring(remote), 30, 300)
+  local ok, err = self:attempt(name, CLIENT_ATTEMPTS, CLIENT_WINDOW)
   if not ok then return nil, err end
   return nil, errors.new("invalid_client", "Client authentication failed")
 end

@@ -205,6 +205,14 @@ function tokens:attempt(name, window)
   end)
 end
 
+--- What was counted in the window that runs; nil where none does.
+---@param name string what is limited
+---@return { count: integer, resets: number }?, lunation.Error?
+function tokens:attempts(name)
+  local now = self.clock()
+  return self.db:read(function(sql) return sql.row("SELECT count, resets FROM attempts WHERE name = ? AND resets > ?", name, now) end)
+end
+
 ---@param name string
 ---@return true?, lunation.Error?
 function tokens:attempt_forget(name)
