@@ -21,8 +21,9 @@ build = {
     },
     ["lunation.ical.tree"] = {
       sources = {
-        "src/calendar/ical.c", "src/calendar/ical_buffer.c", "src/calendar/ical_lines.c", "src/calendar/ical_parse.c", "src/calendar/ical_text.c",
-        "src/calendar/ical_write.c", "src/calendar/fail.c",
+        "src/calendar/ical.c", "src/calendar/ical_doc.c", "src/calendar/ical_doc_write.c", "src/calendar/ical_lines.c",
+        "src/calendar/ical_out.c", "src/calendar/ical_param.c", "src/calendar/ical_parse.c", "src/calendar/ical_plain.c",
+        "src/calendar/ical_text.c", "src/calendar/ical_utf8.c", "src/calendar/ical_write.c",
       },
       incdirs = { "src" },
     },

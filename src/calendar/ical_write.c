@@ -1,94 +1,24 @@
 /* A tree back to iCalendar text: CRLF, folded at 75 octets between characters (RFC 5545 section 3.1), parameter values
    with the carets of RFC 6868. Nothing in a tree can break out of its line. */
 #include "calendar/ical.h"
+#include "calendar/ical_out.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-#define FOLD_AT 75
 #define MAX_DEPTH 200
 
-typedef struct {
-	ical_buffer out;
-	size_t column; /* octets on the current physical line */
-} writer;
-
-/* Appends characters to the current content line; a fold never stands inside a UTF-8 sequence. */
-static void put(writer *w, const char *s, size_t length)
+/* The text's memory is a userdata, so that an error raised half way leaks nothing. */
+static bool grow(ical_out *out, size_t capacity)
 {
-	while (length > 0) {
-		size_t room = FOLD_AT - w->column, n = length;
+	lua_State *L = out->owner;
+	char *data = lua_newuserdatauv(L, capacity, 0);
 
-		if (n > room) {
-			n = room;
-			while (n > 0 && ((unsigned char)s[n] & 0xC0) == 0x80)
-				n--;
-			if (n == 0 && w->column <= 1)
-				n = room; /* not UTF-8 at all: cut anywhere rather than nowhere */
-		}
-		ical_buffer_add(&w->out, s, n);
-		w->column += n;
-		s += n;
-		length -= n;
-		if (length > 0) {
-			ical_buffer_add(&w->out, "\r\n ", 3);
-			w->column = 1;
-		}
-	}
-}
-
-static void put_string(writer *w, const char *s)
-{
-	put(w, s, strlen(s));
-}
-
-static void end_line(writer *w)
-{
-	ical_buffer_add(&w->out, "\r\n", 2);
-	w->column = 0;
-}
-
-/* A value as it stands in the tree; a line end that a caller left in it becomes the escape for one. */
-static void put_value(writer *w, const char *s, size_t length, const char *newline)
-{
-	size_t from = 0, i;
-
-	for (i = 0; i < length; i++) {
-		if (s[i] != '\n' && s[i] != '\r')
-			continue;
-		put(w, s + from, i - from);
-		if (s[i] == '\n' || i + 1 == length || s[i + 1] != '\n')
-			put_string(w, newline);
-		from = i + 1;
-	}
-	put(w, s + from, length - from);
-}
-
-static void put_parameter_value(writer *w, const char *s, size_t length)
-{
-	bool quoted = false;
-	size_t i, from = 0;
-
-	for (i = 0; i < length; i++)
-		if (s[i] == ':' || s[i] == ';' || s[i] == ',')
-			quoted = true;
-	if (quoted)
-		put(w, "\"", 1);
-	for (i = 0; i < length; i++) {
-		const char *code = s[i] == '^'    ? "^^"
-				   : s[i] == '"'  ? "^'"
-				   : s[i] == '\n' ? "^n"
-				   : s[i] == '\r' ? ""
-						  : NULL;
-		if (!code)
-			continue;
-		put(w, s + from, i - from);
-		put_string(w, code);
-		from = i + 1;
-	}
-	put(w, s + from, length - from);
-	if (quoted)
-		put(w, "\"", 1);
+	memcpy(data, out->data, out->length);
+	lua_replace(L, out->slot);
+	out->data = data;
+	out->capacity = capacity;
+	return true;
 }
 
 /* The name of the node at the top of the stack, in the spelling it was read with; the string stays on the stack. */
@@ -110,7 +40,7 @@ static const char *push_name(lua_State *L, const char *what, size_t *length)
 	return name;
 }
 
-static void put_parameters(writer *w, lua_State *L)
+static void put_parameters(ical_out *out, lua_State *L)
 {
 	lua_Integer i, n = (lua_Integer)lua_rawlen(L, -1);
 
@@ -122,8 +52,8 @@ static void put_parameters(writer *w, lua_State *L)
 		if (lua_rawgeti(L, -1, i) != LUA_TTABLE)
 			luaL_error(L, "iCalendar tree: a parameter that is not a table");
 		s = push_name(L, "parameter", &length);
-		put(w, ";", 1);
-		put(w, s, length);
+		ical_out_put(out, ";", 1);
+		ical_out_put(out, s, length);
 		lua_pop(L, 1);
 		values = (lua_Integer)lua_rawlen(L, -1);
 		for (j = 1; j <= values; j++) {
@@ -131,40 +61,40 @@ static void put_parameters(writer *w, lua_State *L)
 			s = lua_tolstring(L, -1, &length);
 			if (!s)
 				luaL_error(L, "iCalendar tree: a parameter value that is not text");
-			put(w, j == 1 ? "=" : ",", 1);
-			put_parameter_value(w, s, length);
+			ical_out_put(out, j == 1 ? "=" : ",", 1);
+			ical_out_parameter(out, s, length);
 			lua_pop(L, 1);
 		}
 		lua_pop(L, 1);
 	}
 }
 
-static void put_property(writer *w, lua_State *L)
+static void put_property(ical_out *out, lua_State *L)
 {
 	size_t length;
 	const char *s = push_name(L, "property", &length);
 	bool bare = length == 0; /* a line that could not be read as a property is kept as it was */
 
-	put(w, s, length);
+	ical_out_put(out, s, length);
 	lua_pop(L, 1);
 	if (!bare) {
 		if (lua_getfield(L, -1, "params") == LUA_TTABLE)
-			put_parameters(w, L);
+			put_parameters(out, L);
 		lua_pop(L, 1);
-		put(w, ":", 1);
+		ical_out_put(out, ":", 1);
 	}
 	lua_getfield(L, -1, "value");
 	s = lua_tolstring(L, -1, &length);
 	if (!s)
 		luaL_error(L, "iCalendar tree: a property value that is not text");
 	if (!bare || length > 0) {
-		put_value(w, s, length, "\\n");
-		end_line(w);
+		ical_out_value(out, s, length);
+		ical_out_end(out);
 	}
 	lua_pop(L, 1);
 }
 
-static void put_component(writer *w, lua_State *L, int depth)
+static void put_component(ical_out *out, lua_State *L, int depth)
 {
 	size_t length;
 	const char *name;
@@ -175,16 +105,16 @@ static void put_component(writer *w, lua_State *L, int depth)
 	luaL_checkstack(L, 12, "iCalendar tree");
 	name = push_name(L, "component", &length);
 	if (length > 0) {
-		put_string(w, "BEGIN:");
-		put(w, name, length);
-		end_line(w);
+		ical_out_put(out, "BEGIN:", 6);
+		ical_out_put(out, name, length);
+		ical_out_end(out);
 	}
 	if (lua_getfield(L, -2, "properties") == LUA_TTABLE) {
 		n = (lua_Integer)lua_rawlen(L, -1);
 		for (i = 1; i <= n; i++) {
 			if (lua_rawgeti(L, -1, i) != LUA_TTABLE)
 				luaL_error(L, "iCalendar tree: a property that is not a table");
-			put_property(w, L);
+			put_property(out, L);
 			lua_pop(L, 1);
 		}
 	}
@@ -194,15 +124,15 @@ static void put_component(writer *w, lua_State *L, int depth)
 		for (i = 1; i <= n; i++) {
 			if (lua_rawgeti(L, -1, i) != LUA_TTABLE)
 				luaL_error(L, "iCalendar tree: a component that is not a table");
-			put_component(w, L, depth + 1);
+			put_component(out, L, depth + 1);
 			lua_pop(L, 1);
 		}
 	}
 	lua_pop(L, 1);
 	if (length > 0) {
-		put_string(w, "END:");
-		put(w, name, length);
-		end_line(w);
+		ical_out_put(out, "END:", 4);
+		ical_out_put(out, name, length);
+		ical_out_end(out);
 	}
 	lua_pop(L, 1);
 }
@@ -210,13 +140,15 @@ static void put_component(writer *w, lua_State *L, int depth)
 /* serialize(tree) --> text */
 int ical_serialize(lua_State *L)
 {
-	writer w = { .column = 0 };
+	ical_out out = { .grow = grow, .owner = L, .capacity = 4096, .slot = 2 };
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
-	ical_buffer_open(&w.out, L, 4096);
+	out.data = lua_newuserdatauv(L, out.capacity, 0);
 	lua_pushvalue(L, 1);
-	put_component(&w, L, 1);
-	lua_pushlstring(L, w.out.data, w.out.length);
+	put_component(&out, L, 1);
+	if (out.failed)
+		return luaL_error(L, "iCalendar text too large");
+	lua_pushlstring(L, out.data, out.length);
 	return 1;
 }

@@ -1,52 +1,7 @@
-/* Byte buffers and character encodings of the iCalendar reader and writer. */
-#include "calendar/ical.h"
+/* Characters of calendar text: UTF-8 checked, what is not UTF-8 mended. No Lua. */
+#include "calendar/ical_doc.h"
 
-#include <lauxlib.h>
-#include <stdint.h>
 #include <string.h>
-
-void ical_buffer_open(ical_buffer *b, lua_State *L, size_t capacity)
-{
-	b->L = L;
-	b->data = lua_newuserdatauv(L, capacity, 0);
-	b->length = 0;
-	b->capacity = capacity;
-	b->slot = lua_gettop(L);
-}
-
-void ical_buffer_reserve(ical_buffer *b, size_t more)
-{
-	size_t capacity = b->capacity;
-	char *data;
-
-	if (b->capacity - b->length >= more)
-		return;
-	while (capacity - b->length < more) {
-		if (capacity > SIZE_MAX / 2)
-			luaL_error(b->L, "iCalendar text too large");
-		capacity = capacity < 32 ? 64 : capacity * 2;
-	}
-	data = lua_newuserdatauv(b->L, capacity, 0);
-	memcpy(data, b->data, b->length);
-	lua_replace(b->L, b->slot);
-	b->data = data;
-	b->capacity = capacity;
-}
-
-void ical_buffer_add(ical_buffer *b, const char *data, size_t length)
-{
-	if (length == 0)
-		return;
-	ical_buffer_reserve(b, length);
-	memcpy(b->data + b->length, data, length);
-	b->length += length;
-}
-
-void ical_buffer_byte(ical_buffer *b, char c)
-{
-	ical_buffer_reserve(b, 1);
-	b->data[b->length++] = c;
-}
 
 size_t ical_utf8_sequence(const char *s, size_t left)
 {
@@ -95,34 +50,23 @@ bool ical_utf8_valid(const char *s, size_t length)
 	return true;
 }
 
-static void add_code_point(ical_buffer *out, uint32_t c)
+/* Gives the octets of c in UTF-8, and writes them unless out is NULL. */
+static size_t put_code_point(char *out, uint32_t c)
 {
-	char u[4];
-	size_t n;
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+	static const uint8_t lead[5] = { 0, 0, 0xC0, 0xE0, 0xF0 };
 
-	if (c < 0x80) {
-		u[0] = (char)c;
-		n = 1;
-	} else if (c < 0x800) {
-		u[0] = (char)(0xC0 | (c >> 6));
-		u[1] = (char)(0x80 | (c & 0x3F));
-		n = 2;
-	} else if (c < 0x10000) {
-		u[0] = (char)(0xE0 | (c >> 12));
-		u[1] = (char)(0x80 | ((c >> 6) & 0x3F));
-		u[2] = (char)(0x80 | (c & 0x3F));
-		n = 3;
-	} else {
-		u[0] = (char)(0xF0 | (c >> 18));
-		u[1] = (char)(0x80 | ((c >> 12) & 0x3F));
-		u[2] = (char)(0x80 | ((c >> 6) & 0x3F));
-		u[3] = (char)(0x80 | (c & 0x3F));
-		n = 4;
+	if (!out)
+		return n;
+	for (i = n - 1; i > 0; i--) {
+		out[i] = (char)(0x80 | (c & 0x3F));
+		c >>= 6;
 	}
-	ical_buffer_add(out, u, n);
+	out[0] = (char)(lead[n] | c);
+	return n;
 }
 
-void ical_utf8_mend(ical_buffer *out, const char *s, size_t length)
+size_t ical_utf8_mend(const char *s, size_t length, char *out)
 {
 	/* 0x80 to 0x9F of Windows-1252; the five places it leaves empty keep their Latin-1 meaning. */
 	static const uint16_t upper[32] = {
@@ -130,35 +74,38 @@ void ical_utf8_mend(ical_buffer *out, const char *s, size_t length)
 		0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
 		0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178,
 	};
-	size_t at = 0;
+	size_t at = 0, written = 0;
 
 	while (at < length) {
 		size_t n = ical_utf8_sequence(s + at, length - at);
 
 		if (n > 0) {
-			ical_buffer_add(out, s + at, n);
+			if (out)
+				memcpy(out + written, s + at, n);
 			at += n;
+			written += n;
 		} else {
 			unsigned char c = (unsigned char)s[at++];
-			add_code_point(out, c < 0xA0 ? upper[c - 0x80] : c);
+			written += put_code_point(out ? out + written : NULL, c < 0xA0 ? upper[c - 0x80] : c);
 		}
 	}
+	return written;
 }
 
-bool ical_utf16_decode(ical_buffer *out, const char *s, size_t length)
+size_t ical_utf16_decode(const char *s, size_t length, char *out)
 {
 	const unsigned char *u = (const unsigned char *)s;
-	size_t at;
+	size_t at, written = 0;
 	int high, low;
 
 	if (length < 2)
-		return false;
+		return 0;
 	if (u[0] == 0xFF && u[1] == 0xFE)
 		high = 1, low = 0;
 	else if (u[0] == 0xFE && u[1] == 0xFF)
 		high = 0, low = 1;
 	else
-		return false;
+		return 0;
 	for (at = 2; at + 1 < length; at += 2) {
 		uint32_t c = (uint32_t)u[at + (size_t)high] << 8 | u[at + (size_t)low];
 
@@ -172,7 +119,7 @@ bool ical_utf16_decode(ical_buffer *out, const char *s, size_t length)
 		}
 		if (c >= 0xD800 && c < 0xE000)
 			c = 0xFFFD;
-		add_code_point(out, c);
+		written += put_code_point(out ? out + written : NULL, c);
 	}
-	return true;
+	return written;
 }
