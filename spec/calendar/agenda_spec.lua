@@ -456,6 +456,22 @@ describe("lunation.agenda", function()
     end
   end)
 
+  it("takes a duration that no calendar holds, or that is below zero, for none", function()
+    local a = agenda.new({})
+    a:open(1, 1, "UTC")
+    local durations = { "-P1D", "P9999999999W", "P" .. ("9999999999W"):rep(200000), "PT" .. ("9999999999H"):rep(300000), "P3D?", "P20000Y" }
+    for key, duration in ipairs(durations) do
+      local rule = key % 2 == 0 and ',"recurrenceRules":[{"frequency":"daily","count":1}]' or ""
+      assert(a:put(1, key, "e" .. key, 1, ('{"start":"2025-01-01T10:00:00","timeZone":"Etc/UTC","duration":"%s"%s}'):format(duration, rule)))
+    end
+    a:loaded(1, 1)
+    local begin = tz.to_utc("2025-01-01T10:00:00", "UTC")
+    local entries = a:entries({ from = begin - 86400, to = begin + 86400, limit = 100, examine = 100, calendars = { 1 } })
+    assert.equal(#durations, #entries)
+    for _, entry in ipairs(entries) do assert.same({ begin, begin }, { entry.start, entry.finish }) end
+    assert.equal(0, #a:entries({ from = begin + 1, to = begin + 86400, limit = 100, examine = 100, calendars = { 1 } }))
+  end)
+
   it("opens wide windows at once", function()
     local a = agenda.new({})
     a:open(1, 1, ZONE)

@@ -162,6 +162,9 @@ bool civil_parse_duration(const char *text, size_t len, struct civil_duration *d
 		default:
 			return false;
 		}
+		/* nothing lasts longer than the calendar that is reckoned with, and sums stay far from their bounds */
+		if (d->days > CIVIL_END / CIVIL_DAY || d->seconds > CIVIL_END)
+			return false;
 		if (time != (text[i - 1] == 'H' || text[i - 1] == 'M' || text[i - 1] == 'S'))
 			return false;
 		any = true;

@@ -33,14 +33,18 @@ static void read_time(struct jscan *s, struct civil *c, bool *given)
 
 static void read_duration(struct jscan *s, struct civil_duration *d, bool *given)
 {
+	struct civil_duration read;
 	struct jtext text;
 
 	if (jscan_kind(s) != '"') {
 		jscan_skip(s);
 		return;
 	}
-	if (jscan_string(s, &text) && civil_parse_duration(text.at, text.len, d) && d->days >= 0 && d->seconds >= 0)
-		*given = true;
+	if (!jscan_string(s, &text) || !civil_parse_duration(text.at, text.len, &read) || read.days < 0 ||
+	    read.seconds < 0)
+		return;
+	*d = read;
+	*given = true;
 }
 
 /* A zone by name, the calendar's for null and for names that nobody knows. */
@@ -262,6 +266,7 @@ static bool read_override(struct reading *r, struct jscan *s, const struct civil
 		} else if (jtext_is(&name, "duration")) {
 			read_duration(s, &duration, &given);
 		} else if (jtext_is(&name, "timeZone")) {
+			tz_release(zone);
 			zone = read_zone(r, s, &floating);
 			shape.zone = zone;
 		} else if (jtext_is(&name, "showWithoutTime")) {
@@ -274,17 +279,14 @@ static bool read_override(struct reading *r, struct jscan *s, const struct civil
 			jscan_skip(s);
 		}
 	}
-	if (excluded || changed)
-		if (!recur_set_date(r->event->set, original, true))
-			return false;
-	if (!changed)
-		return recur_set_date(r->event->set, original, false);
-	if (excluded)
-		return true;
-	shape.duration = duration;
-	event_occurrence(&shape, civil_seconds(&start), &o.start, &o.end);
+	if (changed && !excluded) {
+		shape.duration = duration;
+		event_occurrence(&shape, civil_seconds(&start), &o.start, &o.end);
+	}
 	tz_release(zone);
-	return add_override(r->event, &o);
+	if (!recur_set_date(r->event->set, original, changed))
+		return false;
+	return !changed || excluded || add_override(r->event, &o);
 }
 
 static int by_original(const void *a, const void *b)

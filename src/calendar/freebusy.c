@@ -221,7 +221,7 @@ static unsigned read_days(lua_State *L)
 static int64_t read_time(lua_State *L, const char *field)
 {
 	const char *text;
-	int hour, minute, second = 0, used = 0;
+	int hour = 0, minute = 0, second = 0, used = 0;
 
 	lua_getfield(L, -1, field);
 	text = lua_tostring(L, -1);
