@@ -44,6 +44,8 @@ struct source {
 
 struct recur_iter {
 	const struct recur_set *set;
+	bool plain;  /* one rule and nothing else */
+	bool primed; /* the sources have heads */
 	size_t next_date;
 	int64_t last;
 	size_t nsources;
@@ -309,8 +311,11 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 		s->next = s->count = 0;
 		s->room = AHEAD_FIRST;
 		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);
-		source_advance(s, set);
 	}
+	it->primed = false;
+	it->plain = set->nrules == 1 && !set->rules[0].exclude && !set->dates.count && !set->excluded.count &&
+		    !set->excluded_days.count && !set->excluded_instants.count &&
+		    !(set->date && set->rules[0].rule.freq < RRULE_DAILY);
 	return it;
 }
 
@@ -342,6 +347,9 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 {
 	const struct recur_set *set = it->set;
 
+	for (size_t i = 0; !it->primed && i < it->nsources; i++)
+		source_advance(&it->sources[i], set);
+	it->primed = true;
 	for (int budget = EXCLUDED_BUDGET; budget > 0; budget--) {
 		bool dated = it->next_date < set->dates.count;
 		int64_t t = dated ? set->dates.at[it->next_date] : INT64_MAX;
@@ -372,4 +380,15 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 		return true;
 	}
 	return false;
+}
+
+size_t recur_iter_fill(struct recur_iter *it, int64_t *out, size_t room)
+{
+	size_t n = 0;
+
+	if (it->plain && !it->primed)
+		return source_fill(&it->sources[0], it->set, out, room);
+	while (n < room && recur_iter_next(it, &out[n]))
+		n++;
+	return n;
 }

@@ -6,6 +6,7 @@
 #include "modules.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,12 +296,15 @@ struct iter_box {
 	struct recur_iter *iter;
 };
 
-static int iter_gc(lua_State *L)
+static void iter_free(struct iter_box *box)
 {
-	struct iter_box *box = luaL_checkudata(L, 1, ITER_TYPE);
-
 	recur_iter_free(box->iter);
 	box->iter = NULL;
+}
+
+static int iter_gc(lua_State *L)
+{
+	iter_free(luaL_checkudata(L, 1, ITER_TYPE));
 	return 0;
 }
 
@@ -541,33 +545,62 @@ static int64_t check_begin(lua_State *L, int arg)
 	return from <= CIVIL_BEGIN ? INT64_MIN : from - 2 * CIVIL_DAY;
 }
 
+/* The instants on the way to a Lua array, in memory that the state owns. */
+struct instants {
+	size_t count, room;
+	int64_t *at;
+};
+
+static void grow(lua_State *L, struct instants *list, int index)
+{
+	size_t room = list->room ? 4 * list->room : 64;
+	int64_t *at = lua_newuserdatauv(L, room * sizeof(*at), 0);
+
+	if (list->count)
+		memcpy(at, list->at, list->count * sizeof(*at));
+	list->at = at;
+	list->room = room;
+	lua_replace(L, index);
+}
+
 static int set_instants(lua_State *L)
 {
 	struct set_box *box = luaL_checkudata(L, 1, SET_TYPE);
 	lua_Integer from = luaL_optinteger(L, 2, CIVIL_BEGIN), to = luaL_optinteger(L, 3, CIVIL_END);
-	lua_Integer limit = luaL_optinteger(L, 4, 1000), n = 0;
-	struct iter_box *iter = push_iter(L, box->set, check_begin(L, 2));
-	bool truncated = false;
-	int64_t local;
+	lua_Integer limit = luaL_optinteger(L, 4, 1000);
+	struct instants list = { 0, 0, NULL };
+	struct iter_box *iter;
+	bool truncated = false, ended = false;
 
-	lua_newtable(L);
-	while (recur_iter_next(iter->iter, &local)) {
-		int64_t t = recur_set_instant(box->set, local);
+	lua_settop(L, 4);
+	iter = push_iter(L, box->set, check_begin(L, 2));
+	lua_pushnil(L);
+	while (!ended && !truncated) {
+		size_t n, room, kept = list.count;
+		int64_t last;
 
-		if (t < from)
-			continue;
-		if (t >= to) {
-			if (local > to + 2 * CIVIL_DAY)
-				break;
-			continue;
-		}
-		if (n == limit) {
-			truncated = true;
-			break;
-		}
-		lua_pushinteger(L, t);
-		lua_rawseti(L, -2, ++n);
+		if (list.count == list.room)
+			grow(L, &list, 6);
+		room = list.room - list.count;
+		n = recur_iter_fill(iter->iter, list.at + list.count, room);
+		ended = n == 0;
+		last = n ? list.at[list.count + n - 1] : 0;
+		tz_to_utc_run(recur_set_zone(box->set), list.at + list.count, n);
+		for (size_t i = list.count; i < list.count + n; i++)
+			if (list.at[i] >= from && list.at[i] < to)
+				list.at[kept++] = list.at[i];
+		list.count = kept;
+		truncated = (lua_Integer)kept > limit;
+		ended = ended || (to < CIVIL_END && last > to + 2 * CIVIL_DAY);
 	}
+	if (truncated)
+		list.count = limit > 0 ? (size_t)limit : 0;
+	lua_createtable(L, list.count < INT_MAX ? (int)list.count : 0, 0);
+	for (size_t i = 0; i < list.count; i++) {
+		lua_pushinteger(L, list.at[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	iter_free(iter);
 	lua_pushboolean(L, truncated);
 	return 2;
 }

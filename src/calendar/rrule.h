@@ -136,6 +136,8 @@ bool recur_set_endless(const struct recur_set *set);
 struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from);
 void recur_iter_free(struct recur_iter *it);
 bool recur_iter_next(struct recur_iter *it, int64_t *local);
+/* Up to `room` of them at once; 0 at the end. */
+size_t recur_iter_fill(struct recur_iter *it, int64_t *out, size_t room);
 int64_t recur_set_instant(const struct recur_set *set, int64_t local);
 
 #endif

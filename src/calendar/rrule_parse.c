@@ -28,8 +28,8 @@ static const char *const day_names[] = { "SU", "MO", "TU", "WE", "TH", "FR", "SA
 
 static int find(const char *const *names, int n, const char *s, size_t len)
 {
-	for (int i = 0; i < n; i++)
-		if (strlen(names[i]) == len && strncasecmp(names[i], s, len) == 0)
+	for (int i = 0; len && i < n; i++)
+		if (((names[i][0] ^ s[0]) & 0x5f) == 0 && strlen(names[i]) == len && strncasecmp(names[i], s, len) == 0)
 			return i;
 	return -1;
 }

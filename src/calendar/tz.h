@@ -53,6 +53,8 @@ void tz_segment_at(const struct tz_zone *zone, int64_t instant, struct tz_segmen
  * (RFC 5545 section 3.3.5). */
 int64_t tz_to_utc(const struct tz_zone *zone, int64_t local);
 int64_t tz_to_local(const struct tz_zone *zone, int64_t instant);
+/* Turns local times that ascend into instants, in place: one look-up for all that share an offset. */
+void tz_to_utc_run(const struct tz_zone *zone, int64_t *times, size_t n);
 /* The local second at which a footer's rule fires in a year, counted in the offset before it. */
 int64_t tz_rule_local(const struct tz_rule *rule, int year);
 

@@ -274,3 +274,27 @@ int64_t tz_to_utc(const struct tz_zone *zone, int64_t local)
 		return walk_to_utc(zone, local);
 	return local - zone->offset[i];
 }
+
+void tz_to_utc_run(const struct tz_zone *zone, int64_t *times, size_t n)
+{
+	size_t i, k = 0;
+
+	while (zone && k < n) {
+		int64_t end, first = times[k];
+		int32_t offset;
+
+		if (!zone->indexed) {
+			times[k++] = walk_to_utc(zone, first);
+			continue;
+		}
+		i = changes_until(zone->local, zone->count, zone->local_bucket, zone->buckets, first);
+		if (zone->footer.has_dst && (i + 1 >= zone->count || (i == 0 && zone->by_footer))) {
+			times[k++] = walk_to_utc(zone, first);
+			continue;
+		}
+		end = zone->local[i];
+		offset = zone->offset[i];
+		for (; k < n && times[k] >= first && times[k] < end; k++)
+			times[k] -= offset;
+	}
+}
