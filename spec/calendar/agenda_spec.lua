@@ -466,9 +466,9 @@ describe("lunation.agenda", function()
     end
     a:loaded(1, 1)
     local begin = tz.to_utc("2025-01-01T10:00:00", "UTC")
-    local entries = a:entries({ from = begin - 86400, to = begin + 86400, limit = 100, examine = 100, calendars = { 1 } })
-    assert.equal(#durations, #entries)
-    for _, entry in ipairs(entries) do assert.same({ begin, begin }, { entry.start, entry.finish }) end
+    local found = a:entries({ from = begin - 86400, to = begin + 86400, limit = 100, examine = 100, calendars = { 1 } })
+    assert.equal(#durations, #found)
+    for _, entry in ipairs(found) do assert.same({ begin, begin }, { entry.start, entry.finish }) end
     assert.equal(0, #a:entries({ from = begin + 1, to = begin + 86400, limit = 100, examine = 100, calendars = { 1 } }))
   end)
 
