@@ -8,6 +8,9 @@ local tz = require "lunation.tz"
 local recurrence = {}
 
 local FREQUENCIES = { SECONDLY = true, MINUTELY = true, HOURLY = true, DAILY = true, WEEKLY = true, MONTHLY = true, YEARLY = true }
+local SHORTER_THAN_DAYS = { SECONDLY = true, MINUTELY = true, HOURLY = true }
+-- Numbers from 1 to these, as the canonical event has them.
+local MOST = { interval = 100000, count = 100000000 }
 local DAYS = { MO = true, TU = true, WE = true, TH = true, FR = true, SA = true, SU = true }
 
 -- The dialect's name, the canonical name, the range of each number. byMonth is text in JSCalendar ("5L" is a leap month).
@@ -50,7 +53,8 @@ function recurrence.read(value, event)
   end
   local frequency = given "frequency"
   if frequency == nil then return nil, "is required", "recurrence.frequency" end
-  if type(frequency) ~= "string" or not FREQUENCIES[frequency:upper()] then
+  if type(frequency) ~= "string" or not FREQUENCIES[frequency:upper()]
+    or event.showWithoutTime and SHORTER_THAN_DAYS[frequency:upper()] then
     return nil, "is DAILY, WEEKLY, MONTHLY or YEARLY", "recurrence.frequency"
   end
   local rule = { ["@type"] = "RecurrenceRule", frequency = frequency:lower() }
@@ -58,7 +62,9 @@ function recurrence.read(value, event)
     local number = given(name)
     if number ~= nil then
       number = whole(number)
-      if not number or number < 1 or number > 2147483647 then return nil, "is a whole number from 1", "recurrence." .. name end
+      if not number or number < 1 or number > MOST[name] then
+        return nil, ("is a whole number from 1 to %d"):format(MOST[name]), "recurrence." .. name
+      end
       rule[name] = number
     end
   end
