@@ -142,9 +142,14 @@ build/bench-node/.installed: bench/events/package.json
 # The calendar core against its peers: a program for each group of rows, which fails where a ratio is below its floor.
 CORE_OBJ   := $(patsubst %.c,build/%.o,$(wildcard src/calendar/*.c))
 CORE_BENCH := $(patsubst bench/core/%,build/bench-core/%,$(basename $(wildcard bench/core/*.c bench/core/*.cc)))
-bench-core: deps-bench-core all $(CORE_BENCH)
+bench-core: deps-bench-core all $(CORE_BENCH) build/bench-core/node/.installed
 	@status=0; for each in $(CORE_BENCH); do echo "== $$each"; $$each || status=1; done; \
 	for each in $(wildcard bench/core/*.lua); do echo "== $$each"; build/lunation run $$each || status=1; done; exit $$status
+build/bench-core/node/.installed: bench/core/package.json
+	@mkdir -p build/bench-core/node
+	cp $< build/bench-core/node/package.json
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/bench-core/node
+	@touch $@
 build/bench-core/%: bench/core/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Isrc $(shell pkg-config --cflags lua5.4) -o $@ $< $(CORE_OBJ) -llua5.4 -lical -lm

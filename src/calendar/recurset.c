@@ -311,6 +311,8 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 		s->next = s->count = 0;
 		s->room = AHEAD_FIRST;
 		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);
+		if (s->bound->until_far < s->iter.stop)
+			s->iter.stop = s->bound->until_far;
 	}
 	it->primed = false;
 	it->plain = set->nrules == 1 && !set->rules[0].exclude && !set->dates.count && !set->excluded.count &&

@@ -78,6 +78,7 @@ struct rrule_iter {
 	struct rrule rule; /* with what DTSTART fills in */
 	struct rrule_days days;
 	int64_t start, from;
+	int64_t stop;                /* nothing behind it is wanted; the caller may lower it after the start */
 	int64_t left;                /* of COUNT; INT64_MAX without one */
 	int64_t stride;              /* of days, weeks, months or years; of seconds when by step */
 	int64_t origin;              /* the day, week's first day, month or year of DTSTART */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { ALL_MONTHS = 0x1ffe };
+
 /* Day of the year on which each month begins, common and leap years. */
 static const int16_t month_start[2][13] = {
 	{ 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365 },
@@ -70,8 +72,12 @@ static void put_nth(uint64_t *mask, const struct rrule *r, int at, int length, i
 {
 	for (int w = 0; w < 7; w++) {
 		uint64_t nth = r->nth[w], back = r->nth_back[w];
-		int low = (w - first + 7) % 7, high = length - 1 - (length - 1 - low) % 7;
+		int low, high;
 
+		if (!nth && !back)
+			continue;
+		low = (w - first + 7) % 7;
+		high = length - 1 - (length - 1 - low) % 7;
 		for (; nth; nth &= nth - 1) {
 			int day = low + 7 * (__builtin_ctzll(nth) - 1);
 
@@ -102,11 +108,10 @@ static void keep_weekdays(uint64_t *mask, const struct rrule *r, const struct ye
 	if (counted && r->freq == RRULE_YEARLY && r->months == 0) {
 		put_nth(days, r, 0, y->length, y->weekday);
 	} else if (counted) {
-		for (int m = 0; m < 12; m++) {
-			int at = month_start[y->leap][m];
+		for (uint32_t months = r->months ? r->months : ALL_MONTHS; months; months &= months - 1) {
+			int m = __builtin_ctz(months) - 1, at = month_start[y->leap][m];
 
-			if (r->months == 0 || r->months >> (m + 1) & 1)
-				put_nth(days, r, at, month_start[y->leap][m + 1] - at, (y->weekday + at) % 7);
+			put_nth(days, r, at, month_start[y->leap][m + 1] - at, (y->weekday + at) % 7);
 		}
 	}
 	keep(mask, days);
@@ -117,12 +122,11 @@ static void keep_months(uint64_t *mask, const struct rrule *r, const struct year
 	uint64_t days[RRULE_WORDS] = { 0 };
 	bool by_day = r->monthdays || r->monthdays_back;
 
-	for (int m = 0; m < 12; m++) {
-		int at = month_start[y->leap][m], length = month_start[y->leap][m + 1] - at;
+	for (uint32_t months = r->months ? r->months : ALL_MONTHS; months; months &= months - 1) {
+		int m = __builtin_ctz(months) - 1, at = month_start[y->leap][m];
+		int length = month_start[y->leap][m + 1] - at;
 		uint64_t bits = low_bits(length);
 
-		if (r->months && !(r->months >> (m + 1) & 1))
-			continue;
 		if (by_day) {
 			uint64_t wanted = r->monthdays >> 1;
 

@@ -208,7 +208,8 @@ static size_t fill_days(struct rrule_iter *it, int64_t *out, size_t room)
 			it->first_year = it->year;
 		if (n == room || (n && years >= YEARS_AHEAD))
 			break;
-		if (next_year(it) > 9999 || it->year - it->first_year > it->cycle) {
+		if (next_year(it) > 9999 || it->year - it->first_year > it->cycle ||
+		    (it->january + 365) * CIVIL_DAY > it->stop) {
 			it->ended = true;
 			break;
 		}
@@ -338,7 +339,7 @@ static size_t fill_steps(struct rrule_iter *it, int64_t *out, size_t room)
 	size_t n = 0;
 
 	while (n < room) {
-		if (it->at >= CIVIL_END || it->budget <= 0) {
+		if (it->at >= CIVIL_END || it->at > it->stop || it->budget <= 0) {
 			it->ended = true;
 			break;
 		}
@@ -412,14 +413,15 @@ static void pick(struct rrule_iter *it, const uint64_t *days, int words, int64_t
 		b++;
 	for (;;) {
 		int64_t forward = f < it->nforward ? it->forward[f] - 1 : INT64_MAX;
-		int64_t back = b < it->nback ? size - it->back[b] : INT64_MAX, index, day;
+		int64_t back = b < it->nback ? size - it->back[b] : INT64_MAX, index, day, base_of_day;
 
 		index = forward < back ? forward : back;
 		if (index >= size)
 			return;
 		f += forward == index;
 		b += back == index;
-		for (day = index / each; day > seen || bits == 0;) {
+		day = each == 1 ? index : index / each;
+		while (day > seen || bits == 0) {
 			if (bits == 0) {
 				bits = days[++word];
 			} else {
@@ -427,9 +429,13 @@ static void pick(struct rrule_iter *it, const uint64_t *days, int words, int64_t
 				seen++;
 			}
 		}
-		index %= each;
-		it->picked[it->npicked++] = (base + word * 64 + __builtin_ctzll(bits)) * CIVIL_DAY +
-					    it->outer[index / it->ninner] + it->inner[index % it->ninner];
+		base_of_day = (base + word * 64 + __builtin_ctzll(bits)) * CIVIL_DAY;
+		index -= day * each;
+		if (each > 1)
+			base_of_day += it->outer[index / it->ninner] + it->inner[index % it->ninner];
+		else
+			base_of_day += it->outer[0] + it->inner[0];
+		it->picked[it->npicked++] = base_of_day;
 	}
 }
 
@@ -507,7 +513,7 @@ static size_t fill_sets(struct rrule_iter *it, int64_t *out, size_t room)
 
 			if (t < it->start)
 				continue;
-			if (t >= CIVIL_END) {
+			if (t >= CIVIL_END || t > it->stop) {
 				it->ended = true;
 				return n;
 			}
@@ -534,6 +540,7 @@ void rrule_iter_init(struct rrule_iter *it, const struct rrule *rule, int64_t st
 	it->rule = *rule;
 	it->start = start;
 	it->from = from;
+	it->stop = CIVIL_END;
 	it->left = rule->has_count ? rule->count : INT64_MAX;
 	it->ended = it->left == 0 || from >= CIVIL_END || start < CIVIL_BEGIN || start >= CIVIL_END;
 	if (it->ended)

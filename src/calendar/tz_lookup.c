@@ -275,6 +275,24 @@ int64_t tz_to_utc(const struct tz_zone *zone, int64_t local)
 	return local - zone->offset[i];
 }
 
+/* The stretch whose offset a local time takes, by the changes around it: local times before `end` share it. */
+static int32_t walk_stretch(const struct tz_zone *zone, int64_t local, int64_t *end)
+{
+	struct tz_segment s, next;
+
+	tz_segment_at(zone, local - TZ_OFFSET_MAX, &s);
+	for (;;) {
+		*end = INT64_MAX;
+		if (s.end == INT64_MAX)
+			return s.offset;
+		tz_segment_at(zone, s.end, &next);
+		*end = s.end + (s.offset > next.offset ? s.offset : next.offset);
+		if (local < *end)
+			return s.offset;
+		s = next;
+	}
+}
+
 void tz_to_utc_run(const struct tz_zone *zone, int64_t *times, size_t n)
 {
 	size_t i, k = 0;
@@ -283,17 +301,13 @@ void tz_to_utc_run(const struct tz_zone *zone, int64_t *times, size_t n)
 		int64_t end, first = times[k];
 		int32_t offset;
 
-		if (!zone->indexed) {
-			times[k++] = walk_to_utc(zone, first);
-			continue;
-		}
 		i = changes_until(zone->local, zone->count, zone->local_bucket, zone->buckets, first);
-		if (zone->footer.has_dst && (i + 1 >= zone->count || (i == 0 && zone->by_footer))) {
-			times[k++] = walk_to_utc(zone, first);
-			continue;
+		if (!zone->indexed || (zone->footer.has_dst && (i + 1 >= zone->count || (i == 0 && zone->by_footer)))) {
+			offset = walk_stretch(zone, first, &end);
+		} else {
+			end = zone->local[i];
+			offset = zone->offset[i];
 		}
-		end = zone->local[i];
-		offset = zone->offset[i];
 		for (; k < n && times[k] >= first && times[k] < end; k++)
 			times[k] -= offset;
 	}
