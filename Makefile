@@ -96,7 +96,7 @@ FUZZ_LIBS    := $(shell pkg-config --cflags --libs lua5.4 2>/dev/null) -lical -l
 FUZZ         := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
 fuzz: deps-fuzz $(FUZZ:%=build/fuzz/%)
 	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
-	  build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
+	  build/fuzz/$$f $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
 .SECONDEXPANSION:
 build/fuzz/%: fuzz/%.c $(HDR) $$(FUZZ_$$*)
 	@mkdir -p $(@D)
