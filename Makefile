@@ -142,7 +142,9 @@ build/bench-node/.installed: bench/events/package.json
 # The calendar core against its peers: a program for each group of rows, which fails where a ratio is below its floor.
 CORE_OBJ   := $(patsubst %.c,build/%.o,$(wildcard src/calendar/*.c))
 CORE_BENCH := $(patsubst bench/core/%,build/bench-core/%,$(basename $(wildcard bench/core/*.c bench/core/*.cc)))
-bench-core: deps-bench-core all $(CORE_BENCH) build/bench-core/node/.installed
+CORE_PEERS := $(patsubst bench/core/%.c,build/bench-core/%,$(wildcard bench/core/peers/*.c)) build/bench-python/.installed \
+              build/bench-core/node/.installed
+bench-core: deps-bench-core all $(CORE_BENCH) $(CORE_PEERS)
 	@status=0; for each in $(CORE_BENCH); do echo "== $$each"; $$each || status=1; done; \
 	for each in $(wildcard bench/core/*.lua); do echo "== $$each"; build/lunation run $$each || status=1; done; exit $$status
 build/bench-core/node/.installed: bench/core/package.json
@@ -153,6 +155,10 @@ build/bench-core/node/.installed: bench/core/package.json
 build/bench-core/%: bench/core/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -Isrc $(shell pkg-config --cflags lua5.4) -o $@ $< $(CORE_OBJ) -llua5.4 -lical -lm
+build/bench-python/.installed: bench/core/requirements.txt
+	python3 -m venv build/bench-python
+	build/bench-python/bin/pip install -q -r $<
+	@touch $@
 build/bench-core/%: bench/core/%.cc $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(CXX) -O2 -Wall -Wextra -Isrc $(shell pkg-config --cflags lua5.4) -o $@ $< $(CORE_OBJ) -llua5.4 -lical -lcctz -lm
