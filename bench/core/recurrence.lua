@@ -11,7 +11,7 @@ end
 
 -- Nanoseconds a run, the best of many.
 local function time(run)
-  local best, count = math.huge, 0
+  local best, count = math.huge
   local ends = timer.now() + 0.1
   repeat
     local began, times = timer.now(), 0
