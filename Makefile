@@ -92,6 +92,7 @@ FUZZ_JSON    := src/data/buffer.c src/data/fail.c src/data/json.c src/data/json_
 FUZZ_ical    := $(FUZZ_CORE)
 FUZZ_jsonl   := $(FUZZ_CORE) $(FUZZ_JSON)
 FUZZ_tzif    := $(FUZZ_CORE)
+FUZZ_rrule   := $(FUZZ_CORE)
 FUZZ_LIBS    := $(shell pkg-config --cflags --libs lua5.4 2>/dev/null) -lical -lm
 FUZZ         := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
 fuzz: deps-fuzz $(FUZZ:%=build/fuzz/%)

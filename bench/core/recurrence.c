@@ -1,11 +1,11 @@
-/* bench-core: recurrence rules of bench/core/rules.tsv to instants in C, parsing included, against rrule-rust and libical;
- * and what an occurrence costs as there are more of them. */
+/* bench-core: recurrence rules of bench/core/rules.tsv to instants in C, parsing included, against rrule-rust and
+ * libical; and what an occurrence costs as there are more of them. */
 #include "calendar/rrule.h"
 
+#include <lauxlib.h>
 #include <libical/ical.h>
 #include <lua.h>
 #include <math.h>
-#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +54,7 @@ static size_t ours(const struct row *r, int64_t *to, size_t room)
 	struct civil start;
 	struct rrule rule;
 	char message[RRULE_MESSAGE];
-	struct tz_zone *zone =
-	    strcmp(r->zone, "UTC") == 0 ? NULL : tz_acquire(tz_cache_of(lua), r->zone);
+	struct tz_zone *zone = strcmp(r->zone, "UTC") == 0 ? NULL : tz_acquire(tz_cache_of(lua), r->zone);
 	struct recur_set *set;
 	struct recur_iter *it;
 	size_t n = 0, got;
@@ -154,8 +153,8 @@ static double time_node(const char *peer, const struct row *r, long *n)
 	double ns = -1;
 	FILE *from;
 
-	snprintf(command, sizeof(command), "timeout -s KILL 4 node bench/core/peers.mjs %s '%s' '%s' '%s' 2>/dev/null", peer, r->start,
-		 r->zone, r->rule);
+	snprintf(command, sizeof(command), "timeout -s KILL 4 node bench/core/peers.mjs %s '%s' '%s' '%s' 2>/dev/null",
+		 peer, r->start, r->zone, r->rule);
 	from = popen(command, "r");
 	*n = -1;
 	if (from == NULL || fscanf(from, "%lf %ld", &ns, n) != 2)
@@ -194,7 +193,8 @@ static void flat(void)
 	static const struct row dense[] = {
 		{ "every minute", "", "20260105T083000", "America/New_York", "FREQ=MINUTELY" },
 		{ "every day", "", "20260105T083000", "America/New_York", "FREQ=DAILY" },
-		{ "last working day", "", "19000131T083000", "America/New_York", "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1" },
+		{ "last working day", "", "19000131T083000", "America/New_York",
+		  "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1" },
 	};
 
 	printf("\nns an occurrence, by how many there are (UTC offsets included)\n");
@@ -224,8 +224,8 @@ int main(void)
 
 	lua = luaL_newstate();
 	read_rows();
-	printf("%-26s %9s %10s %9s %12s %8s %12s %8s\n", "rule", "times", "ns a rule", "ns each", "rrule-rust", "ratio", "libical",
-	       "ratio");
+	printf("%-26s %9s %10s %9s %12s %8s %12s %8s\n", "rule", "times", "ns a rule", "ns each", "rrule-rust", "ratio",
+	       "libical", "ratio");
 	for (int i = 0; i < nrows; i++) {
 		const struct row *r = &rows[i];
 		size_t n, libical_n;
@@ -266,8 +266,9 @@ int main(void)
 	gate("BYSETPOS, against rrule-rust", value(&positions), 10);
 	gate("typical rules, to instants in C, against libical", value(&libical), 300);
 	gate("rare and impossible rules, against rrule-rust", value(&rare), 20);
-	printf("dense rules: at most %.2f ns an occurrence (5); rare and impossible: %.3f ms (0.5), BYSETPOS %.3f ms (2)\n", densest,
-	       slowest / 1e6, slowest_position / 1e6);
+	printf("dense rules: at most %.2f ns an occurrence (5); rare and impossible: %.3f ms (0.5), BYSETPOS %.3f ms "
+	       "(2)\n",
+	       densest, slowest / 1e6, slowest_position / 1e6);
 	flat();
 	lua_close(lua);
 	return failed > 0;

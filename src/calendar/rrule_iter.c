@@ -273,7 +273,7 @@ static void begin_steps(struct rrule_iter *it)
 		count_rounds(it);
 	else if (it->from > it->at)
 		it->at += (it->from - it->at) / it->stride * it->stride;
-	it->january = INT64_MIN / CIVIL_DAY;
+	it->january = 0;
 }
 
 /* The first day from `day` of the open year on that is set; the year's length if there is none. */
