@@ -7,6 +7,7 @@ local rrule = {}
 ---@class lunation.rrule.Error
 ---@field code "invalid_rule"|"invalid_time"|"invalid_zone"
 ---@field message string
+---@field part string? of an invalid rule: the part at fault, `BYMONTH`; `FREQ` where the whole rule is
 
 ---@class lunation.rrule.Set
 ---@field dtstart string `1997-09-02T09:00:00`, with a closing Z, or a date
