@@ -195,6 +195,12 @@ static bool join(ical_parser *p, size_t mark)
 	return true;
 }
 
+/* What was put aside since `mark`; nothing may have been, of an empty line with an empty continuation. */
+static ical_line line_aside(const ical_doc *doc, size_t mark)
+{
+	return (ical_line){ doc->aside ? doc->aside + mark : "", doc->aside_length - mark, true };
+}
+
 bool ical_next_line(ical_parser *p, ical_line *line)
 {
 	ical_doc *doc = p->doc;
@@ -207,12 +213,12 @@ bool ical_next_line(ical_parser *p, ical_line *line)
 	if (folded(p) || folded_after_blanks(p)) {
 		if (!add_aside(doc, line->s, line->length) || !unfold(p))
 			return false;
-		*line = (ical_line){ doc->aside + mark, doc->aside_length - mark, true };
+		*line = line_aside(doc, mark);
 	}
 	if (line->length > 0 && line->s[line->length - 1] == '=' && quoted_printable(line->s, line->length)) {
 		if ((!line->aside && !add_aside(doc, line->s, line->length)) || !join(p, mark))
 			return false;
-		*line = (ical_line){ doc->aside + mark, doc->aside_length - mark, true };
+		*line = line_aside(doc, mark);
 	}
 	if (!ical_utf8_valid(line->s, line->length)) {
 		size_t length = ical_utf8_mend(line->s, line->length, NULL);
