@@ -108,6 +108,22 @@ local function scope_of(mode, name, found)
   return "all"
 end
 
+-- What a change or deletion is about: the calendar, the event or instance in it, and the scope that `mode` names.
+local function target(engine, who, body, mode)
+  local item, err = calendars.named(engine, who, body.provider, body.calendarId)
+  if not item then return nil, err end
+  local ok
+  ok, err = writable(item)
+  if not ok then return nil, err end
+  local found
+  found, err = occurrence.find(engine, item, shape.given(body, "eventId"), shape.given(body, "recurringEventId"))
+  if not found then return nil, err end
+  local scope
+  scope, err = scope_of(shape.given(body, mode), mode, found)
+  if not scope then return nil, err end
+  return item, found, scope
+end
+
 ---`PUT /event`: a single event, or of a series this instance, it and the following, or all.
 ---@param engine table
 ---@param req table
@@ -117,18 +133,8 @@ end
 function event.update(engine, req, who)
   local body, err = access.body(req)
   if not body then return nil, err end
-  local item
-  item, err = calendars.named(engine, who, body.provider, body.calendarId)
-  if not item then return nil, err end
-  local ok
-  ok, err = writable(item)
-  if not ok then return nil, err end
-  local found
-  found, err = occurrence.find(engine, item, shape.given(body, "eventId"), shape.given(body, "recurringEventId"))
-  if not found then return nil, err end
-  local scope
-  scope, err = scope_of(shape.given(body, "updateMode"), "updateMode", found)
-  if not scope then return nil, err end
+  local item, found, scope = target(engine, who, body, "updateMode")
+  if not item then return nil, found end
   local row = found.row
   local instance = found.recurrenceId and model.instance(row.event, found.recurrenceId)
   if instance and scope == "this" and shape.given(body, "recurrence") ~= nil then
@@ -162,18 +168,8 @@ local DELETE_FIELDS = { "provider", "calendarId", "eventId", "recurringEventId",
 function event.delete(engine, req, who)
   local body, err = access.either(req, DELETE_FIELDS)
   if not body then return nil, err end
-  local item
-  item, err = calendars.named(engine, who, body.provider, body.calendarId)
-  if not item then return nil, err end
-  local ok
-  ok, err = writable(item)
-  if not ok then return nil, err end
-  local found
-  found, err = occurrence.find(engine, item, shape.given(body, "eventId"), shape.given(body, "recurringEventId"))
-  if not found then return nil, err end
-  local scope
-  scope, err = scope_of(shape.given(body, "deleteMode"), "deleteMode", found)
-  if not scope then return nil, err end
+  local item, found, scope = target(engine, who, body, "deleteMode")
+  if not item then return nil, found end
   local done
   done, err = engine.write:delete {
     account = item.account, calendar = item.calendar, id = found.row.id, recurrenceId = found.recurrenceId, scope = scope, app = who.app,
