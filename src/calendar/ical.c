@@ -4,8 +4,13 @@
 #include <lauxlib.h>
 
 static const luaL_Reg lib[] = {
-	{ "parse", ical_parse },       { "serialize", ical_serialize }, { "escape", ical_escape },
-	{ "unescape", ical_unescape }, { "split", ical_split },         { NULL, NULL },
+	{ "parse", ical_parse },
+	{ "rewrite", ical_rewrite },
+	{ "serialize", ical_serialize },
+	{ "escape", ical_escape },
+	{ "unescape", ical_unescape },
+	{ "split", ical_split },
+	{ NULL, NULL },
 };
 
 int luaopen_lunation_ical_tree(lua_State *L);

@@ -3,6 +3,7 @@
 #include "calendar/ical_doc.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Stack slots of the builder: its arguments, the keys of the tables it makes, strings that were seen before. */
@@ -247,19 +248,24 @@ static void push_problem(lua_State *L, const ical_doc *doc, const ical_problem *
 	lua_setfield(L, -2, "column");
 }
 
+/* nil and the error of a document that could not be read. */
+static int push_failure(lua_State *L, const ical_doc *doc)
+{
+	if (doc->no_memory)
+		return luaL_error(L, "not enough memory");
+	lua_pushnil(L);
+	push_problem(L, doc, &doc->problems[doc->problem_count - 1]);
+	return 2;
+}
+
 static int push_tree(lua_State *L)
 {
 	builder *b = lua_touserdata(L, SLOT_STATE);
 	const ical_doc *doc = b->doc;
 	int i;
 
-	if (doc->failed) {
-		if (doc->no_memory)
-			return luaL_error(L, "not enough memory");
-		lua_pushnil(L);
-		push_problem(L, doc, &doc->problems[doc->problem_count - 1]);
-		return 2;
-	}
+	if (doc->failed)
+		return push_failure(L, doc);
 	lua_pushliteral(L, "name");
 	lua_pushliteral(L, "params");
 	lua_pushliteral(L, "value");
@@ -284,7 +290,41 @@ static int push_tree(lua_State *L)
 	return 2;
 }
 
-/* --- the module's function --- */
+/* The text's memory until Lua has it; freed by the collector when Lua has no room for it. */
+static int free_text(lua_State *L)
+{
+	char **text = lua_touserdata(L, 1);
+
+	free(*text);
+	*text = NULL;
+	return 0;
+}
+
+static int push_rewritten(lua_State *L)
+{
+	const ical_doc *doc = ((builder *)lua_touserdata(L, SLOT_STATE))->doc;
+	size_t length;
+	char **text;
+
+	if (doc->failed)
+		return push_failure(L, doc);
+	text = lua_newuserdatauv(L, sizeof *text, 0);
+	*text = NULL;
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, free_text);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	*text = ical_doc_write(doc, &length);
+	if (!*text)
+		return luaL_error(L, "not enough memory");
+	lua_pushlstring(L, *text, length);
+	free(*text);
+	*text = NULL;
+	lua_pushinteger(L, (lua_Integer)doc->peak);
+	return 2;
+}
+
+/* --- the module's functions --- */
 
 static size_t option(lua_State *L, const char *name)
 {
@@ -306,10 +346,8 @@ static bool flag(lua_State *L, const char *name)
 	return value;
 }
 
-/* parse(text, {strict=, positions=, max=, depth=, properties=}) --> tree, warnings | nil, error
-   The tree is the one component of the text; where there are several, or lines outside of them, it is a node with an
-   empty name that holds them all. */
-int ical_parse(lua_State *L)
+/* Calls f with the document of the text at 1 and the options at 2. Its memory is not Lua's: an error must pass here. */
+static int with_doc(lua_State *L, lua_CFunction f, int nresults)
 {
 	size_t length;
 	const char *text = luaL_checklstring(L, 1, &length);
@@ -327,12 +365,24 @@ int ical_parse(lua_State *L)
 	}
 	lua_settop(L, 1);
 	ical_doc_parse(&doc, text, length, &limits);
-	/* The document's memory is not Lua's: an error must pass here. */
-	lua_pushcfunction(L, push_tree);
+	lua_pushcfunction(L, f);
 	lua_pushlightuserdata(L, &b);
-	status = lua_pcall(L, 1, 2, 0);
+	status = lua_pcall(L, 1, nresults, 0);
 	ical_doc_close(&doc);
-	if (status != LUA_OK)
-		return lua_error(L);
-	return 2;
+	return status == LUA_OK ? nresults : lua_error(L);
+}
+
+/* parse(text, {strict=, positions=, max=, depth=, properties=}) --> tree, warnings | nil, error
+   The tree is the one component of the text; where there are several, or lines outside of them, it is a node with an
+   empty name that holds them all. */
+int ical_parse(lua_State *L)
+{
+	return with_doc(L, push_tree, 2);
+}
+
+/* rewrite(text, options) --> text, octets of memory | nil, error. The same as serialize(parse(text)), without tables.
+ */
+int ical_rewrite(lua_State *L)
+{
+	return with_doc(L, push_rewritten, 2);
 }

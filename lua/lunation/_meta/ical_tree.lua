@@ -35,6 +35,13 @@ local tree = {}
 ---@return table warnings_or_error array of {code,message,line,column}, or one such error
 function tree.parse(text, options) end
 
+---Reads and writes a text without tables between; properties and components keep the order they stand in.
+---@param text string
+---@param options lunation.ical.ParseOptions?
+---@return string? text CRLF, folded at 75 octets between characters
+---@return integer|table octets_or_error memory the reading took at most, or the error
+function tree.rewrite(text, options) end
+
 ---@param node lunation.ical.Component
 ---@return string text CRLF, folded at 75 octets between characters; raises for what is no tree
 function tree.serialize(node) end
