@@ -35,7 +35,11 @@ config.limits = {
   attendees = { "count", 1000, "attendees of an event" },
   custom = { "bytes", 64 * 1024, "custom properties of an event" },
   -- outgoing requests
-  response = { "bytes", 64 * 1024 * 1024, "body of a provider's answer" },
+  response = { "bytes", 64 * 1024 * 1024, "body of a CalDAV server's answer, or of a feed" },
+  answer = { "bytes", 16 * 1024 * 1024, "body of a JSON provider's answer" },
+  pages = { "count", 10000, "pages of one listing at a provider" },
+  empty_pages = { "count", 100, "pages of a listing in a row with nothing on them" },
+  retry_wait = { "seconds", 30, "what a provider may ask to wait before a request is given up until later" },
   connect_time = { "seconds", 10, "connecting to a provider" },
   sign_in_time = { "seconds", 20, "verifying an account that somebody signs in to on the pages" },
   request_time = { "seconds", 60, "one request to a provider" },

@@ -39,6 +39,11 @@ errors.statuses = {
   internal = 500,
   not_implemented = 501,
   provider_error = 502,
+  -- what a provider gave, and nobody can use
+  answer_not_json = 502,
+  answer_too_large = 502,
+  invalid_answer = 502,
+  endless_listing = 502,
   unavailable = 503,
   busy = 503,
   timeout = 504,

@@ -8,6 +8,26 @@ local host = require "lunation.host"
 
 local M = {}
 
+---@class lunation.Classified what a refusal of the service means
+---@field code string
+---@field message string?
+---@field reason string?          the service's own word for it
+---@field retry boolean?          may be tried again; nil: as its status says
+---@field retry_after number?     seconds
+
+---@class lunation.Rsvp
+---@field status "accepted"|"declined"|"tentative"
+---@field comment string?
+---@field recurrenceId string?    of the instance that is answered, local time
+---@field notify "all"|"none"|"external"|nil
+
+---@class lunation.WatchOptions
+---@field url string              where notices are sent
+---@field lifecycle_url string?
+---@field id string
+---@field token string            a secret that comes back with each notice
+---@field lifetime number         seconds
+
 ---@class lunation.Provider
 ---@field name string
 ---@field title string                    for people
@@ -20,6 +40,19 @@ local M = {}
 ---@field identify fun(account:table):table?, lunation.Error?
 ---@field calendars fun(account:table):table[]?, lunation.Error?
 ---@field changes fun(account:table, calendar:table, state:table?):(fun():table?, lunation.Error?)
+---@field urls table<string, string>?     where the service is; the configuration's `urls` come first, and a token goes nowhere else
+---@field limits {concurrency:integer?, buckets:{requests:integer, seconds:number}[]?}? what the service allows an account
+---@field watches "calendar"|"account"|nil what one subscription is of
+---@field classify (fun(answer:lunation.http.Answer):lunation.Classified?)?
+---@field rsvp (fun(account:table, calendar:table, id:string, answer:lunation.Rsvp):table?, lunation.Error?)?
+---@field freebusy (fun(account:table, request:{calendars:string[], from:integer, to:integer}):table<string, table>?, lunation.Error?)?
+---@field contacts (fun(account:table, options:{state:table?, query:string?}):(fun():table?, lunation.Error?))?
+---@field resources (fun(account:table, options:{query:string?}):table[]?, lunation.Error?)?
+---@field coworkers (fun(account:table, options:{query:string?}):table[]?, lunation.Error?)?
+---@field watch (fun(account:table, calendar:table?, options:lunation.WatchOptions):table?, lunation.Error?)?
+---@field unwatch (fun(account:table, subscription:table):true?, lunation.Error?)?
+---@field renew (fun(account:table, subscription:table, options:table):table?, lunation.Error?)?
+---@field receive (fun(request:lunation.Request):{response:table?, notices:table[]?})?
 ---@field fetch (fun(account:table, calendar:table, id:string):table?, lunation.Error?)?
 ---@field create (fun(account:table, calendar:table, native:any, opts:table?):table?, lunation.Error?)?
 ---@field update (fun(account:table, calendar:table, native:any, opts:table?):table?, lunation.Error?)?
@@ -53,9 +86,54 @@ local rules = {
 local kinds = { oauth2 = true, basic = true, none = true }
 local functions = { "identify", "calendars", "changes", "original", "new_id" }
 local writing = { "create", "update", "delete" }
-local optional = { "fetch", "watch", "unwatch", "receive", "freebusy", "contacts", "resources", "rsvp" }
+local optional = {
+  "fetch", "watch", "unwatch", "renew", "receive", "classify", "rsvp", "freebusy", "resources", "coworkers", "contacts", "contact_create",
+  "contact_update", "contact_delete", "calendar_create", "calendar_update", "calendar_delete",
+}
+
+-- What a provider says it can, and the functions that must then be there.
+local promised = {
+  contacts = { "contacts" }, resources = { "resources" }, coworkers = { "coworkers" },
+  freebusy_of_others = { "freebusy" }, rsvp = { "rsvp" }, calendars = { "calendar_create" },
+}
 
 local wrong = extension.wrong
+
+-- An endpoint of OAuth: an address, or a function of what the configuration says.
+local function is_endpoint(value)
+  return type(value) == "function" or type(value) == "string" and value:find("^https?://[^/]") ~= nil
+end
+
+local function validate_oauth(auth, file)
+  for _, name in ipairs { "authorize", "token" } do
+    if not is_endpoint(auth[name]) then return nil, wrong(file, "auth." .. name, "must be an http or https URL") end
+  end
+  if auth.revoke ~= nil and not is_endpoint(auth.revoke) then return nil, wrong(file, "auth.revoke", "must be an http or https URL") end
+  if type(auth.scopes) ~= "table" or not auth.scopes["read-write"] and not auth.scopes.read then
+    return nil, wrong(file, "auth.scopes", "must name the scopes of at least read or read-write")
+  end
+  for name, list in pairs(auth.scopes) do
+    if not is_list_of_strings(list) then return nil, wrong(file, "auth.scopes." .. tostring(name), "must be a list of strings") end
+  end
+  for _, name in ipairs { "parameters", "defaults" } do
+    if auth[name] ~= nil and type(auth[name]) ~= "table" then return nil, wrong(file, "auth." .. name, "must be a table") end
+  end
+  if auth.granted ~= nil and type(auth.granted) ~= "function" then return nil, wrong(file, "auth.granted", "must be a function") end
+  return true
+end
+
+local function validate_limits(limits, file)
+  if type(limits) ~= "table" then return nil, wrong(file, "limits", "must be a table") end
+  if limits.concurrency ~= nil and (math.type(limits.concurrency) ~= "integer" or limits.concurrency < 1) then
+    return nil, wrong(file, "limits.concurrency", "must be a whole number above zero")
+  end
+  for index, bucket in ipairs(limits.buckets or {}) do
+    if type(bucket) ~= "table" or not (tonumber(bucket.requests) and tonumber(bucket.seconds)) then
+      return nil, wrong(file, ("limits.buckets[%d]"):format(index), "must be { requests=, seconds= }")
+    end
+  end
+  return true
+end
 
 local function validate(provider, name, file)
   if type(provider) ~= "table" then return nil, wrong(file, "return", "a provider is a table") end
@@ -80,6 +158,23 @@ local function validate(provider, name, file)
   end
   for _, field in ipairs(optional) do
     if provider[field] ~= nil and type(provider[field]) ~= "function" then return nil, wrong(file, field, "must be a function") end
+  end
+  for flag, needed in pairs(promised) do
+    for _, field in ipairs(provider.can[flag] and needed or {}) do
+      if provider[field] == nil then return nil, wrong(file, field, ("is missing; can.%s says that it is there"):format(flag)) end
+    end
+  end
+  if provider.watches ~= nil and provider.watches ~= "calendar" and provider.watches ~= "account" then
+    return nil, wrong(file, "watches", 'must be "calendar" or "account"')
+  end
+  if provider.urls ~= nil and type(provider.urls) ~= "table" then return nil, wrong(file, "urls", "must be a table") end
+  if provider.limits ~= nil then
+    local fine, problem = validate_limits(provider.limits, file)
+    if not fine then return nil, problem end
+  end
+  if provider.auth.kind == "oauth2" then
+    local fine, problem = validate_oauth(provider.auth, file)
+    if not fine then return nil, problem end
   end
   return provider
 end

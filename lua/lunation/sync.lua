@@ -167,7 +167,7 @@ function Sync:_failed(account, err)
   local pause = math.min(FIRST_BACKOFF * 2 ^ math.min(failures - 1, 20), LONGEST_BACKOFF) * (0.5 + math.random() / 2)
   self.store:account_update(account.id, {
     failures = failures, retry_at = now + math.max(pause, err.retry_after or 0),
-    error = { code = err.code, message = tostring(err) },
+    error = err,
   })
   -- Told once, however often it is tried again.
   if failures == 1 then

@@ -2,6 +2,7 @@
 --- refused login means for the account.
 
 local errors = require "lunation.errors"
+local session = require "lunation.session"
 
 local upstream = {}
 
@@ -19,8 +20,9 @@ end
 --- An account ready to be given to its provider's functions.
 ---@param engine table
 ---@param account lunation.Account
----@return table? provider, table|lunation.Error account with `credentials` and `guard`
-function upstream.open(engine, account)
+---@param options { timeout: number? }? timeout: seconds for one request, where somebody waits for it
+---@return table? provider, table|lunation.Error account with `credentials`, `guard` and its session (lunation.session)
+function upstream.open(engine, account, options)
   local provider, unknown = engine.providers:get(account.provider)
   if not provider then return nil, unknown end
   local credentials, err = engine.store:credentials(account.id)
@@ -29,7 +31,8 @@ function upstream.open(engine, account)
   for name, value in pairs(account) do ready[name] = value end
   ready.credentials = credentials
   ready.guard = guard_of(engine, account)
-  return provider, ready
+  ready.timeout = options and options.timeout or ready.timeout
+  return provider, session.attach(engine, provider, ready)
 end
 
 --- Whether an error means that the account has to be connected anew.
@@ -48,7 +51,8 @@ function upstream.failed(engine, account, err)
   err = errors.from(err)
   if not upstream.refused(err) then return err end
   engine.store:account_update(account.id, {
-    status = "reauth_required", status_at = engine.store.clock(), error = { code = "reauth_required", message = tostring(err) },
+    status = "reauth_required", status_at = engine.store.clock(),
+    error = { code = "reauth_required", message = tostring(err), reason = err.reason, details = err.details },
   })
   return errors.new("reauth_required", tostring(err), { account = account.id, provider = account.provider })
 end

@@ -51,13 +51,12 @@ function Write:_open(calendar, operation, held)
     return nil, errors.new("reauth_required", "the account has to be connected again",
       { account = account.id, provider = account.provider })
   end
-  local provider, ready = upstream.open(self.engine, account)
+  -- Whoever asked waits for the answer, and for a look at the provider where there is none.
+  local provider, ready = upstream.open(self.engine, account, { timeout = CALL_TIMEOUT })
   if not provider then return nil, ready end
   if operation and (calendar.readOnly or not provider[operation]) then
     return nil, errors.new("forbidden", "the calendar cannot be written", { account = account.id })
   end
-  -- Whoever asked waits for the answer, and for a look at the provider where there is none.
-  ready.timeout = ready.timeout or CALL_TIMEOUT
   local writer = { store = self.store, engine = self.engine, provider = provider, account = ready, calendar = calendar,
     live = self.live }
   if held then held.writer = writer end

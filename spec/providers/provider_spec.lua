@@ -50,6 +50,19 @@ describe("providers", function()
     assert.same({ configured = 1 }, assert(provider.load { providers = { caldav = { configured = 1 } } }):settings("caldav"))
   end)
 
+  it("of OAuth say where to send people, and have what they promise", function()
+    local function acme(more, auth)
+      return { acme = "return {" .. body:format("acme", ""):gsub('auth = { kind = "none" }', "auth = " .. (auth
+        or [[{ kind = "oauth2", authorize = "https://a.example/auth", token = "https://a.example/token", scopes = { read = { "r" } } }]]))
+        .. more .. "}" }
+    end
+    assert(load_with(acme('limits = { concurrency = 4, buckets = { { requests = 10, seconds = 1 } } }, watches = "account"')))
+    assert.truthy(refused(acme("", [[{ kind = "oauth2", authorize = "https://a.example" }]])).message:find("auth.token", 1, true))
+    assert.truthy(refused(acme("limits = { concurrency = 0 }")).message:find("limits.concurrency", 1, true))
+    assert.truthy(refused(acme('watches = "event"')).message:find("watches", 1, true))
+    assert.truthy(refused { acme = complete("acme"):gsub("can = {", "can = { contacts = true,") }.message:find("contacts: is missing", 1, true))
+  end)
+
   it("shadow those of the same name and extend them field by field", function()
     local registry = assert(load_with {
       caldav = [[

@@ -174,7 +174,7 @@ function accounts:account_update(id, fields, fence)
       elseif name == "settings" then
         set("settings", json.encode(json.object(value)))
       elseif name == "error" then
-        set("error", json.encode({ code = value.code, message = value.message }))
+        set("error", notes.failure(value))
       elseif name == "credentials" then
         set("credentials", sql.blob(seal(self, id, value)))
       elseif UPDATABLE[name] then
@@ -228,6 +228,24 @@ function accounts:credentials(id)
       { account = id })
   end
   return json.decode(plain)
+end
+
+--- Puts new tokens in the place of those they were got with; on the disk when this returns. Where others stand there by
+--- now, those are given back and nothing is changed.
+---@param id integer
+---@param before table the credentials that were used
+---@param credentials table
+---@return table? credentials that stand now, lunation.Error?
+function accounts:credentials_replace(id, before, credentials)
+  return self.db:durable(function(sql)
+    local sealed = sql.value("SELECT credentials FROM accounts WHERE id = ?", id)
+    local plain = sealed and crypto.open(self.key, sealed, tostring(id))
+    if not plain then return nil, errors.new("not_found", "no such account, or none with credentials") end
+    local stands = json.decode(plain)
+    if stands.refresh_token ~= before.refresh_token then return stands end
+    sql.run("UPDATE accounts SET credentials = ? WHERE id = ?", sql.blob(seal(self, id, credentials)), id)
+    return credentials
+  end)
 end
 
 return accounts

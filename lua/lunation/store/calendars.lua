@@ -3,6 +3,7 @@
 local json = require "lunation.json"
 local errors = require "lunation.errors"
 local fences = require "lunation.store.fences"
+local notes = require "lunation.store.notes"
 
 ---@class lunation.CalendarRow: lunation.Calendar
 ---@field key integer
@@ -91,7 +92,7 @@ end
 ---@param err table?
 ---@return true?, lunation.Error?
 function calendars:calendar_failed(key, err)
-  local text = err and json.encode({ code = err.code or "internal", message = tostring(err.message or err) }) or nil
+  local text = err and notes.failure(err) or nil
   return self.db:write(function(sql)
     sql.run("UPDATE calendars SET error = ? WHERE key = ?", text, key)
     return true

@@ -16,7 +16,7 @@ local REASONS = {
 -- What went wrong beyond us. The documents of this API know one status for it.
 local UPSTREAM = {
   provider_error = true, reauth_required = true, timeout = true, network = true, refused = true, resolve = true, tls = true,
-  truncated = true,
+  truncated = true, answer_not_json = true, answer_too_large = true, invalid_answer = true, endless_listing = true,
 }
 
 -- What is told of an error besides code and message.
@@ -44,6 +44,8 @@ function failure.response(req, err)
   local details = {}
   for _, name in ipairs(DETAILS) do details[name] = err[name] end
   for name, value in pairs(type(err.details) == "table" and err.details or {}) do details[name] = value end
+  -- What a provider said, word for word, is for the operator.
+  details.original, details.url = nil, nil
   local body = {
     error = err.title or REASONS[status] or "Error", message = message, code = code, details = json.object(details),
     accounts = err.accounts and json.array(err.accounts) or nil,
