@@ -8,7 +8,7 @@
 
 /* --- nodes --- */
 
-static bool add_block(ical_parser *p)
+bool ical_add_block(ical_parser *p)
 {
 	ical_doc *doc = p->doc;
 	size_t blocks = doc->count / ICAL_BLOCK, room = ICAL_BLOCK;
@@ -33,14 +33,6 @@ static bool add_block(ical_parser *p)
 	p->node = block;
 	p->block_end = block + room;
 	return true;
-}
-
-ical_node *ical_push_node(ical_parser *p)
-{
-	if (p->node == p->block_end && !add_block(p))
-		return NULL;
-	p->doc->count++;
-	return p->node++;
 }
 
 /* --- components --- */

@@ -21,6 +21,7 @@ enum {
 	ICAL_LOWER = 8,      /* the name is not all upper case */
 	ICAL_VERBATIM = 16,  /* written again, the line is the octets it has in the text, CRLF included */
 	ICAL_LONG = 32,      /* name and value are too far off for their fields: ical_doc_place finds them */
+	ICAL_PLAIN = 64,     /* what stands before the value is written again as it is */
 };
 
 /* A property: the line, octets before its value, octets of its name. BARE: a line that is no property.

@@ -99,11 +99,21 @@ static void put_property(writer *w, const ical_node *node)
 		ical_out_end(&w->out);
 		return;
 	}
+	/* A line of the text itself has no line end in it. */
+	if ((node->flags & (ICAL_PLAIN | ICAL_FOLDED)) == ICAL_PLAIN) {
+		ical_out_put(&w->out, line, node->length);
+		ical_out_end(&w->out);
+		return;
+	}
 	ical_doc_place(w->doc, node, &name, &value);
-	ical_out_put(&w->out, line, name);
-	if (node->flags & ICAL_PARAMETERS)
-		put_parameters(w, line, value - 1, name);
-	ical_out_put(&w->out, ":", 1);
+	if (node->flags & ICAL_PLAIN) {
+		ical_out_put(&w->out, line, value);
+	} else {
+		ical_out_put(&w->out, line, name);
+		if (node->flags & ICAL_PARAMETERS)
+			put_parameters(w, line, value - 1, name);
+		ical_out_put(&w->out, ":", 1);
+	}
 	s = line + value;
 	length = node->length - value;
 	if (node->flags & ICAL_FOLDED) {

@@ -354,7 +354,7 @@ static int with_doc(lua_State *L, lua_CFunction f, int nresults)
 	ical_limits limits = { .max = 0 };
 	ical_doc doc;
 	builder b = { .doc = &doc };
-	int status;
+	int status, collecting = lua_gc(L, LUA_GCISRUNNING);
 
 	if (lua_istable(L, 2)) {
 		limits.max = option(L, "max");
@@ -367,7 +367,12 @@ static int with_doc(lua_State *L, lua_CFunction f, int nresults)
 	ical_doc_parse(&doc, text, length, &limits);
 	lua_pushcfunction(L, f);
 	lua_pushlightuserdata(L, &b);
+	/* All that is made is part of the answer: looking for garbage in between would find none. */
+	if (collecting)
+		lua_gc(L, LUA_GCSTOP);
 	status = lua_pcall(L, 1, nresults, 0);
+	if (collecting)
+		lua_gc(L, LUA_GCRESTART);
 	ical_doc_close(&doc);
 	return status == LUA_OK ? nresults : lua_error(L);
 }

@@ -38,8 +38,17 @@ void ical_fail(ical_parser *p, const char *code, const char *format, size_t numb
 /* Memory of the document, counted; NULL and the document's no_memory when there is none. */
 void *ical_doc_memory(ical_doc *doc, void *old, size_t before, size_t after);
 
+/* Room for more nodes; false: no memory. */
+bool ical_add_block(ical_parser *p);
+
 /* Room for one node; NULL: no memory. */
-ical_node *ical_push_node(ical_parser *p);
+static inline ical_node *ical_push_node(ical_parser *p)
+{
+	if (p->node == p->block_end && !ical_add_block(p))
+		return NULL;
+	p->doc->count++;
+	return p->node++;
+}
 
 void ical_open_component(ical_parser *p, const ical_line *name, unsigned flags);
 void ical_close_component(ical_parser *p, const ical_line *name, unsigned flags);

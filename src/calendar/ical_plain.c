@@ -14,25 +14,33 @@ typedef enum { LINE_CARE, LINE_LF, LINE_CRLF } line_end;
 /* Finds the end of the physical line at *s; *s then stands on its line end. Lines that are not UTF-8 need care. */
 static inline line_end find_end(const char **s, const char *end)
 {
-	const char *from = *s, *at = from;
-	bool high = false;
+	const char *at = *s;
+	unsigned carried = 0; /* octets of a character that began in the piece before */
 
 	while (end - at >= ICAL_SCAN + 1) {
-		uint64_t mask = scan_uncommon(at);
+		uint64_t mask = scan_uncommon(at) >> carried << carried;
 
-		for (; mask; mask &= mask - 1) {
-			const char *c = at + scan_first(mask);
+		carried = 0;
+		while (mask) {
+			unsigned bit = scan_first(mask);
+			const char *c = at + bit;
+			size_t n;
 
 			if (*c == '\r' || *c == '\n') {
-				if (high && !ical_utf8_valid(from, (size_t)(c - from)))
-					return LINE_CARE;
 				*s = c;
 				if (*c == '\n')
 					return LINE_LF;
 				return c[1] == '\n' ? LINE_CRLF : LINE_CARE;
 			}
-			if (*c & (char)0x80)
-				high = true;
+			n = ical_utf8_sequence(c, (size_t)(end - c));
+			if (n == 0)
+				return LINE_CARE;
+			bit += (unsigned)n;
+			if (bit >= ICAL_SCAN) {
+				carried = bit - ICAL_SCAN;
+				break;
+			}
+			mask = mask >> bit << bit;
 		}
 		at += ICAL_SCAN;
 	}
@@ -167,7 +175,7 @@ static inline bool plain_property(ical_parser *p, const char *s, const char *sto
 			     .line = p->line,
 			     .value = (uint16_t)value,
 			     .name = (uint8_t)name,
-			     .flags = (uint8_t)flags };
+			     .flags = (uint8_t)(flags | ICAL_PLAIN) };
 	p->count++;
 	p->frames[p->depth].properties++;
 	p->line += lines;

@@ -40,7 +40,9 @@ bool ical_utf8_valid(const char *s, size_t length)
 				break;
 			at += sizeof word;
 		}
-		if (at < length) {
+		while (at < length && !(s[at] & 0x80))
+			at++;
+		while (at < length && (s[at] & 0x80)) {
 			size_t n = ical_utf8_sequence(s + at, length - at);
 			if (n == 0)
 				return false;
