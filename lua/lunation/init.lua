@@ -119,7 +119,7 @@ local function told_instance(item, account)
   return event
 end
 
-local function choose(query)
+local function choose(query, from, to)
   local accounts = {}
   if query.accounts then
     for i, wanted in ipairs(query.accounts) do accounts[i] = type(wanted) == "table" and wanted or cal.account(wanted) end
@@ -136,7 +136,7 @@ local function choose(query)
   end
   local fresh = {}
   for _, account in pairs(by_id) do fresh[#fresh + 1] = account end
-  local stale = engine().sync:refresh { accounts = fresh }
+  local stale = engine().sync:refresh { accounts = fresh, from = from, to = to }
   if query.stale then table.move(stale, 1, #stale, #query.stale + 1, query.stale) end
   -- asked again: a first sync has just found the calendars
   return query.calendars and calendars or calendars_of(accounts), by_id
@@ -150,7 +150,7 @@ function cal.events(query)
   query = query or {}
   local from = check(when.instant(query.from or "now", { zone = query.timeZone }))
   local to = check(when.instant(query.to or "+7d", { zone = query.timeZone, base = from }))
-  local calendars, accounts = choose(query)
+  local calendars, accounts = choose(query, from, to)
   local page, position, i, more = {}, nil, 0, #calendars > 0
   return function()
     i = i + 1

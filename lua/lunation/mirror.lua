@@ -1,10 +1,10 @@
 --- The mirror of one calendar: the provider's batches, one after another, into the store.
 --
--- A batch is applied while the next one is on its way already known to exist or not, so that only the true end of a
--- listing deletes what was not named, and a calendar of any size takes the memory of two batches.
+-- Only the true end of a listing deletes what was not named, and a calendar of any size takes the memory of two batches.
 
 local crypto = require "lunation.crypto"
 local errors = require "lunation.errors"
+local json = require "lunation.json"
 local log = require "lunation.log"
 local model = require "lunation.model"
 
@@ -73,21 +73,72 @@ local function apply(store, run, calendar, batch)
   return nil, errors.new("conflict", "events are written faster than they can be read", { account = run.account.id })
 end
 
+--- What could not be read, with as much of it as is worth keeping.
+local function unreadable(calendar, native, err)
+  local original = json.encode(native, { sorted = true, utf8 = "replace" })
+  return {
+    id = tostring(native.id),
+    error = errors.new("invalid_answer", ("an event of %s cannot be read: %s"):format(calendar.title or calendar.id, tostring(err)), {
+      reason = err.code, details = { event = native.id, field = err.field, original = original },
+    }),
+  }
+end
+
+--- The rows of a batch; events that cannot be read stand in a list of their own.
 local function rows_of(run, calendar, batch)
-  local upserts = {}
+  local upserts, kept, read = {}, {}, {}
   for _, native in ipairs(batch.upserts or {}) do
-    local row, err = mirror.row(run.provider, native)
+    local fine, row, err = pcall(mirror.row, run.provider, native)
+    if not fine then row, err = nil, errors.from(row) end
     if row then
-      upserts[#upserts + 1] = row
+      upserts[#upserts + 1], read[#read + 1] = row, row.id
     else
       run.counts.skipped = run.counts.skipped + 1
+      kept[#kept + 1] = unreadable(calendar, native, err)
       log.warn("an event cannot be read", { calendar = calendar.id, event = native.id, error = tostring(err) })
     end
   end
-  return upserts
+  for _, id in ipairs(batch.deletes or {}) do read[#read + 1] = id end
+  return upserts, kept, read
 end
 
---- Brings the mirror of one calendar up to date.
+--- A listing on its way into the mirror of one calendar.
+---@class lunation.mirror.Listing
+---@field store lunation.Store
+---@field run table
+---@field calendar lunation.CalendarRow
+---@field name string of the listing
+---@field version integer of the state
+---@field epoch integer
+---@field reset boolean the batches since the last end are a full listing
+---@field batches integer
+local Listing = {}
+Listing.__index = Listing
+
+--- Applies one batch; `more` says whether its listing goes on.
+function Listing:apply(batch, more)
+  local run, key = self.run, self.calendar.key
+  self.reset = self.reset or batch.reset or false
+  local upserts, kept, read = rows_of(run, self.calendar, batch)
+  local ended = self.reset and not more
+  local noted, failure = self.store:unreadable_note(key, { kept = kept, read = read, run = self.reset and self.name or nil,
+    over = self.reset and self.batches == 0 })
+  if not noted then return nil, failure end
+  local applied, problem = apply(self.store, run, self.calendar, {
+    calendar = key, expect = self.version, epoch = self.epoch, state = batch.state, upserts = upserts, deletes = batch.deletes,
+    reset = self.reset, run = self.name, fence = run.fence, more = more, covers = batch.covers,
+  })
+  if not applied then return nil, problem end
+  self.version, self.batches = applied.version, self.batches + 1
+  if ended then self.reset, self.name, self.batches = false, crypto.hex(crypto.random(8)), 0 end
+  for _, name in ipairs { "created", "updated", "deleted", "unchanged", "skipped" } do
+    run.counts[name] = run.counts[name] + applied[name]
+  end
+  return #(batch.upserts or {}) + #(batch.deletes or {})
+end
+
+--- Brings the mirror of one calendar up to date. A batch that says whether more follow is applied before the next is asked
+--- for, so that the provider may look at the mirror (`calendar.mirrored`); of others, the next tells whether it was the last.
 ---@param store lunation.Store
 ---@param run { account: table, provider: table, fence: lunation.store.Fence?, counts: lunation.SyncCounts }
 ---@param calendar lunation.CalendarRow
@@ -96,36 +147,39 @@ end
 function mirror.sync(store, run, calendar, told)
   local at, missing = store:calendar_state(calendar.key)
   if not at then return nil, missing end
+  calendar.mirrored = function(id)
+    local row = store:event(calendar.key, id)
+    return row and row.original or nil
+  end
   local following, err = run.provider.changes(run.account, calendar, at.state)
   if not following then return nil, err end
-  local listing, version, reset = crypto.hex(crypto.random(8)), at.version, false
+  local listing = setmetatable({
+    store = store, run = run, calendar = calendar, name = crypto.hex(crypto.random(8)), version = at.version, epoch = at.epoch,
+    reset = false, batches = 0,
+  }, Listing)
   local batch, failure = following()
   while batch do
-    local next_batch
-    next_batch, failure = following()
-    reset = reset or batch.reset or false
-    local upserts = rows_of(run, calendar, batch)
-    local cut_short = next_batch == nil and not failure and batch.more
-    local applied, problem = apply(store, run, calendar, {
-      calendar = calendar.key, expect = version, epoch = at.epoch, state = batch.state, upserts = upserts,
-      deletes = batch.deletes, reset = reset, run = listing, fence = run.fence,
-      more = next_batch ~= nil or failure ~= nil or cut_short or false,
-    })
-    if not applied then return nil, problem end
-    version = applied.version
-    for _, name in ipairs { "created", "updated", "deleted", "unchanged", "skipped" } do
-      run.counts[name] = run.counts[name] + applied[name]
+    local next_batch, cut_short, done, problem
+    if batch.more ~= nil then
+      done, problem = listing:apply(batch, batch.more)
+      if not done then return nil, problem end
+      next_batch, failure = following()
+      cut_short = next_batch == nil and not failure and batch.more
+    else
+      next_batch, failure = following()
+      done, problem = listing:apply(batch, next_batch ~= nil or failure ~= nil)
+      if not done then return nil, problem end
     end
-    if told then told(#upserts + #(batch.deletes or {})) end
+    if told then told(done) end
     if cut_short then
       return nil, errors.new("provider_error", "the listing ended before its end", { account = run.account.id })
     end
     batch = next_batch
   end
   if failure then return nil, failure end
-  if at.version == version and not at.synced_at then
+  if at.version == listing.version and not at.synced_at then
     -- Nothing came at all: an empty calendar, or one without anything upstream. It is known to be so now.
-    local applied, problem = store:apply { calendar = calendar.key, expect = version, fence = run.fence }
+    local applied, problem = store:apply { calendar = calendar.key, expect = listing.version, fence = run.fence }
     if not applied then return nil, problem end
   end
   return true

@@ -77,6 +77,9 @@ function Sync:_calendars(run)
       for field, value in pairs(calendar) do row[field] = value end
       list[#list + 1] = row
     else
+      local original = json.encode(native, { sorted = true, utf8 = "replace" })
+      run.problem = run.problem or errors.new("invalid_answer", "a calendar cannot be read: " .. tostring(failure),
+        { reason = errors.from(failure).code, details = { original = original } })
       log.warn("a calendar cannot be read", { account = account.id, error = tostring(failure) })
     end
   end
@@ -87,8 +90,19 @@ function Sync:_calendars(run)
 end
 
 --- What refuses one calendar and says nothing about the others.
-local function only_this_calendar(err)
-  return err.code == "forbidden" or err.code == "not_found" or err.code == "gone" or err.code == "unsupported"
+local ONLY_THIS_CALENDAR = {
+  forbidden = true, not_found = true, gone = true, unsupported = true,
+  answer_not_json = true, answer_too_large = true, invalid_answer = true, endless_listing = true,
+}
+
+--- What has to be known of an account though it was synced: the calendar or event that nobody could read.
+local function remaining_problem(store, run)
+  if run.problem then return run.problem end
+  local unreadable = store:unreadable(run.account.id)
+  if not unreadable or unreadable.count == 0 then return nil end
+  local err = unreadable.error
+  if unreadable.count > 1 then err.message = ("%s (and %d more)"):format(err.message, unreadable.count - 1) end
+  return err
 end
 
 --- Syncs every calendar, some side by side. The first failure that is of the account is returned.
@@ -104,6 +118,7 @@ function Sync:_events(run)
         run.tell { account = run.account.id, calendar = calendar.title or calendar.id, index = index,
           calendars = #calendars, events = run.events }
       end
+      calendar.wanted = run.wanted
       local done, failure = mirror.sync(self.store, run, calendar, told)
       if not done then self.store:calendar_failed(calendar.key, errors.from(failure)) end
       return done, failure
@@ -114,7 +129,8 @@ function Sync:_events(run)
     local failure
     if not result[1] then failure = errors.from(result[2]) elseif not result[2] then failure = errors.from(result[3]) end
     if failure and failure.code == "not_found" then run.relist = true end
-    if failure and only_this_calendar(failure) then
+    if failure and ONLY_THIS_CALENDAR[failure.code] then
+      run.problem = run.problem or failure
       log.warn("a calendar cannot be synced",
         { account = run.account.id, calendar = calendars[index].id, error = tostring(failure) })
     elseif failure and (not first or upstream.refused(failure)) then
@@ -129,7 +145,7 @@ function Sync:_run(account, fence, entry)
   local provider, ready = upstream.open(self.engine, account)
   if not provider then return nil, ready end
   local run = {
-    account = ready, provider = provider, fence = fence, force = entry.force, started = self.store.clock(), events = 0,
+    account = ready, provider = provider, fence = fence, force = entry.force, wanted = entry.wanted, started = self.store.clock(), events = 0,
     counts = { calendars = 0, created = 0, updated = 0, deleted = 0, unchanged = 0, skipped = 0 },
     tell = function(news)
       for _, listener in ipairs(entry.listeners) do listener(news) end
@@ -147,7 +163,8 @@ function Sync:_run(account, fence, entry)
   end
   if not synced then return nil, failure end
   local kept, lost = self.store:account_update(account.id, {
-    synced_at = run.started, failures = 0, retry_at = json.null, error = json.null, status = "active",
+    synced_at = run.started, failures = 0, retry_at = json.null, status = "active",
+    error = remaining_problem(self.store, run) or json.null,
     status_at = account.status ~= "active" and run.started or nil,
   }, fence)
   if not kept then return nil, lost end
@@ -192,7 +209,7 @@ function Sync:_under_lease(before, entry)
       if number then self.store:release(lease_name(before.id), number) end
       return nil, missing or errors.new("not_found", "no such account")
     end
-    local over = moved(before, account) and not entry.force
+    local over = moved(before, account) and not entry.force and not entry.wanted
     if number then
       local cancelled = false
       local lease <close> = hold_lease(self.store, before.id, number, function()
@@ -216,11 +233,23 @@ function Sync:_under_lease(before, entry)
   return nil, errors.new("timeout", "another worker keeps the account for too long", { account = before.id })
 end
 
---- The refresh of an account that runs in this worker; begun when none does.
+local function covers(span, wanted)
+  return not wanted or span ~= nil and span.from <= wanted.from and span.to >= wanted.to
+end
+
+--- The refresh of an account that runs in this worker; begun when none does. One that does not look at the span that is
+--- wanted now is followed by one that does.
 function Sync:_shared(account, options)
   local entry = self.running[account.id]
+  if entry and not covers(entry.wanted, options.wanted) then
+    entry.next = entry.next or task.spawn(function()
+      entry.handle:wait()
+      return self:_shared(account, options):wait()
+    end)
+    return entry.next
+  end
   if not entry then
-    entry = { listeners = {}, force = options.force }
+    entry = { listeners = {}, force = options.force, wanted = options.wanted }
     self.running[account.id] = entry
     entry.handle = task.spawn(function()
       local _ <close> = setmetatable({}, { __close = function() self.running[account.id] = nil end })
@@ -248,37 +277,56 @@ local function verdict(before, account, now)
   return stale(account, now, account.synced_at and "timeout" or "initial")
 end
 
-function Sync:_refresh_one(account, max_age, until_time)
+--- Whether a read reaches beyond what the mirror of an account covers.
+function Sync:_outside(account, span)
+  return span ~= nil and self.store:calendars_outside(account.id, span.from, span.to) or false
+end
+
+function Sync:_refresh_one(account, max_age, until_time, span)
   local now = self.store.clock()
   if account.status == "reauth_required" then return stale(account, now, "reauth") end
   if account.retry_at and account.retry_at > now then return stale(account, now, "error") end
-  local handle = self:_shared(account, {})
-  local left = until_time - timer.now()
-  if left > 0 then
-    task.deadline(left, function() return handle:wait() end)
+  local outside, handle = self:_outside(account, span), nil
+  -- What a first refresh covers is the provider's choice, which may not be enough.
+  for _ = 1, outside and 1 or 2 do
+    handle = self:_shared(account, { wanted = outside and span or nil })
+    local left = until_time - timer.now()
+    if left > 0 then
+      task.deadline(left, function() return handle:wait() end)
+    end
+    outside = handle:done() and self:_outside(account, span)
+    if not outside then break end
   end
   local after, err = self.store:account(account.id)
   if not after then
     if err then return stale(account, now, "error") end
     return nil
   end
-  if after.synced_at and max_age > 0 and after.synced_at >= now - max_age then return nil end
-  return verdict(account, after, self.store.clock())
+  local late
+  if not (after.synced_at and max_age > 0 and after.synced_at >= now - max_age) then late = verdict(account, after, self.store.clock()) end
+  if not late and self:_outside(account, span) then
+    -- Fresh, but not of the span that is asked for.
+    late = stale(after, self.store.clock(), handle:done() and "error" or "timeout")
+  end
+  return late
 end
 
---- Makes accounts fresh before a read: all at once, each within the deadline.
----@param request { accounts: (lunation.Account|integer)[], max_age: number?, deadline: number? } seconds; the configuration's
+--- Makes accounts fresh before a read: all at once, each within the deadline. Where the mirror of a provider covers only a
+--- span, and the read reaches beyond it, the span is extended.
+---@param request { accounts: (lunation.Account|integer)[], max_age: number?, deadline: number?, from: integer?, to: integer? }
+---  max_age, deadline: seconds; the configuration's. from, to: what is about to be read, seconds since the epoch
 ---@return lunation.Stale[] stale accounts that are served from an older mirror; empty when all are fresh
 function Sync:refresh(request)
   local max_age = request.max_age or self.config.max_age or 30
   local until_time = timer.now() + (request.deadline or self.config.deadline or 5)
   local now = self.store.clock()
   local late, work = {}, {}
+  local span = request.from and request.to and { from = request.from, to = request.to } or nil
   for _, account in ipairs(request.accounts) do
     if type(account) ~= "table" then account = self.store:account(account) end
-    if account and not (max_age > 0 and account.synced_at and account.synced_at > now - max_age
-      and account.status == "active") then
-      work[#work + 1] = function() return self:_refresh_one(account, max_age, until_time) end
+    if account and not (max_age > 0 and account.synced_at and account.synced_at > now - max_age and account.status == "active"
+      and not self:_outside(account, span)) then
+      work[#work + 1] = function() return self:_refresh_one(account, max_age, until_time, span) end
     end
   end
   if #work == 1 then return { work[1]() } end

@@ -28,7 +28,7 @@ local function of_accounts(attendees, words, options, from, to, context)
     if not known then return nil, errors.new("not_found", ("there is no account %d"):format(id)) end
   end
   if #accounts == 0 then return nil, errors.new("not_found", "there is no account yet; a calendar file can be named instead") end
-  for _, late in ipairs(engine.sync:refresh { accounts = accounts }) do
+  for _, late in ipairs(engine.sync:refresh { accounts = accounts, from = from, to = to }) do
     io.stderr:write(("lunation free: account %d is taken as it was %d s ago (%s)\n"):format(late.account, late.age, late.reason))
   end
   for _, account in ipairs(accounts) do

@@ -17,6 +17,8 @@ local rows = require "lunation.store.rows"
 ---@field run string? names the listing that its batches belong to
 ---@field more boolean? another batch follows
 ---@field fence lunation.store.Fence?
+---@field covers { from: integer, to: integer }? the span that the mirror covers with this batch; nil: what it covered before, and
+---  everything after a full listing
 
 ---@class lunation.store.Applied
 ---@field created integer
@@ -142,6 +144,10 @@ function apply:apply(batch)
     if state then
       counts.version = calendar.state_version + 1
       sql.run("UPDATE calendars SET state = ?, state_version = ? WHERE key = ?", state, counts.version, calendar.key)
+    end
+    if batch.covers or batch.reset and not batch.more then
+      local covers = batch.covers or {}
+      sql.run("UPDATE calendars SET covers_from = ?, covers_to = ? WHERE key = ?", covers.from, covers.to, calendar.key)
     end
     if not batch.more then
       sql.run("UPDATE calendars SET synced_at = ?, error = NULL WHERE key = ?", now, calendar.key)

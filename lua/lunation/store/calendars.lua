@@ -13,11 +13,12 @@ local notes = require "lunation.store.notes"
 ---@field epoch integer the number of the last write of our own
 ---@field synced_at number?
 ---@field error table?
+---@field covers { from: integer, to: integer }? the span that the mirror covers, seconds since the epoch; nil: all of it
 
 ---@class lunation.Store
 local calendars = {}
 
-local COLUMNS = "key, account, id, seq, pruned, epoch, synced_at, error, calendar"
+local COLUMNS = "key, account, id, seq, pruned, epoch, synced_at, error, covers_from, covers_to, calendar"
 
 local function from_row(row)
   if not row then return nil end
@@ -26,6 +27,7 @@ local function from_row(row)
   calendar.key, calendar.account = row.key, row.account
   calendar.seq, calendar.pruned, calendar.epoch = row.seq, row.pruned, row.epoch
   calendar.synced_at = row.synced_at
+  calendar.covers = row.covers_from and { from = row.covers_from, to = row.covers_to } or nil
   calendar.error = row.error and json.decode(row.error) or nil
   return calendar
 end
@@ -72,6 +74,18 @@ function calendars:calendar_seqs(keys)
     local found = {}
     for _, key in ipairs(keys) do found[key] = sql.value("SELECT seq FROM calendars WHERE key = ?", key) end
     return found
+  end)
+end
+
+--- Whether a span reaches beyond what the mirror of an account covers.
+---@param account integer
+---@param from integer seconds since the epoch
+---@param to integer
+---@return boolean?, lunation.Error?
+function calendars:calendars_outside(account, from, to)
+  return self.db:read(function(sql)
+    return sql.value("SELECT 1 FROM calendars WHERE account = ? AND covers_from IS NOT NULL AND (covers_from > ? OR covers_to < ?) LIMIT 1",
+      account, from, to) ~= nil
   end)
 end
 

@@ -23,6 +23,7 @@ Store.__index = Store
 
 local CONCERNS = {
   "apps", "accounts", "calendars", "events", "apply", "leases", "intents", "idempotency", "jobs", "changes", "tokens", "imports",
+  "unreadable", "connecting", "subscriptions",
 }
 
 for _, name in ipairs(CONCERNS) do

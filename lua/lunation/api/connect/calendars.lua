@@ -76,12 +76,14 @@ end
 ---Make the mirror of accounts fresh. When nothing is there to serve, that is an error.
 ---@param engine table
 ---@param accounts table[]
+---@param from integer|nil seconds since the epoch; what is about to be read
+---@param to integer|nil
 ---@return string|true|nil stale the value of Lunation-Stale; true when all is fresh
 ---@return lunation.Error|nil
-function calendars.refresh(engine, accounts)
+function calendars.refresh(engine, accounts, from, to)
   if #accounts == 0 then return true end
   local ids = ids_of(accounts)
-  local stale, err = engine.sync:refresh { accounts = ids }
+  local stale, err = engine.sync:refresh { accounts = ids, from = from, to = to }
   if not stale then return nil, err end
   if #stale == 0 then return true end
   local header = sync.stale_header(stale) or true

@@ -176,7 +176,7 @@ function events.list(engine, req, who)
     local accounts
     accounts, err = calendars.accounts(engine, who, function(account) return allows(account) end)
     if not accounts then return nil, err end
-    stale, err = calendars.refresh(engine, accounts)
+    stale, err = calendars.refresh(engine, accounts, page.from, page.to)
     if not stale then return nil, err end
     local found
     found, err = calendars.of(engine, accounts)

@@ -14,4 +14,5 @@ return {
   { version = 1, name = "001_mirror" },
   { version = 2, name = "002_tokens" },
   { version = 3, name = "003_imports" },
+  { version = 4, name = "004_providers" },
 }
