@@ -136,7 +136,9 @@ function Write:_create(request, held)
     if not state then return nil, answer end
     if state == "done" then return replayed(self, calendar, answer) end
   end
-  local ran, row, err = pcall(steps.create, writer, { id = id, event = event, given = given, once = once, like = request.like })
+  local ran, row, err = pcall(steps.create, writer, {
+    id = id, event = event, given = given, once = once, like = request.like, notify = request.notify,
+  })
   if once and not (ran and row) then
     -- With its intent still open nobody knows yet whether there will be an answer.
     if writer.open then self.store:idempotency_leave(once) else self.store:idempotency_forget(once) end
@@ -146,8 +148,9 @@ function Write:_create(request, held)
 end
 
 --- Creates an event.
----@param request { calendar: lunation.CalendarRow, event: lunation.Event, app: string?, user: integer?, key: string?, like: table? }
----  key: Idempotency-Key of the app's user; like: a native event of that provider whose further properties the new one has too
+---@param request { calendar: lunation.CalendarRow, event: lunation.Event, app: string?, user: integer?, key: string?, like: table?, notify: string? }
+---  key: Idempotency-Key of the app's user; like: a native event of that provider whose further properties the new one has too;
+---  notify: "all", "none" or "external", who is told of it by the provider; nil: as it does by itself
 ---@return lunation.EventRow?, lunation.Error?
 function Write:create(request)
   return to_the_end(function(held)
@@ -198,7 +201,7 @@ function Write:update(request)
     local writer, refused = self:_open(request.calendar, "update", held)
     if not writer then return nil, refused end
     return with_intent(writer, request, "update", function(open, row, scope)
-      local change = { scope = scope, recurrenceId = request.recurrenceId, patch = request.patch }
+      local change = { scope = scope, recurrenceId = request.recurrenceId, patch = request.patch, notify = request.notify }
       if scope == "following" and not edit.is_first(row.event, request.recurrenceId) then
         return steps.split(writer, open, row, change)
       end
@@ -209,7 +212,7 @@ function Write:update(request)
 end
 
 --- Deletes an event, an instance of a series, or a series from an instance on.
----@param request { calendar: lunation.CalendarRow, id: string, recurrenceId: string?, scope: "this"|"following"|"all"|nil }
+---@param request { calendar: lunation.CalendarRow, id: string, recurrenceId: string?, scope: "this"|"following"|"all"|nil, notify: string? }
 ---@return lunation.EventRow|true|nil row of what is left of the series, or true, lunation.Error?
 function Write:delete(request)
   return to_the_end(function(held)
@@ -217,10 +220,10 @@ function Write:delete(request)
     if not writer then return nil, refused end
     return with_intent(writer, request, "delete", function(open, row, scope)
       if scope == "all" or scope == "following" and edit.is_first(row.event, request.recurrenceId) then
-        return steps.delete(writer, open, row)
+        return steps.delete(writer, open, row, request.notify)
       end
       return steps.update(writer, open, row,
-        { scope = scope, recurrenceId = request.recurrenceId, patch = json.null })
+        { scope = scope, recurrenceId = request.recurrenceId, patch = json.null, notify = request.notify })
     end)
   end)
 end
@@ -255,6 +258,7 @@ end
 ---@field scope "this"|"following"|"all"|nil
 ---@field patch table canonical fields; json.null empties one
 ---@field app string?
+---@field notify "all"|"none"|"external"|nil
 
 local write = {}
 

@@ -66,7 +66,7 @@ local function cut(writer, native, plan)
   if not from then return nil, unmappable end
   return writer.provider.update(writer.account, writer.calendar, from, {
     id = native.id, etag = native.etag, schedule_tag = native.schedule_tag, scope = "following",
-    recurrenceId = plan.recurrenceId, before = event, after = first,
+    recurrenceId = plan.recurrenceId, before = native, event = { before = event, after = first },
   })
 end
 

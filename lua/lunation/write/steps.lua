@@ -8,9 +8,13 @@ local errors = require "lunation.errors"
 local edit = require "lunation.write.edit"
 local intent = require "lunation.write.intent"
 local mirror = require "lunation.mirror"
+local rsvp = require "lunation.write.rsvp"
 local upstream = require "lunation.upstream"
 
 local steps = {}
+
+--- Name space of the UUIDs that name a creation to the provider (RFC 9562 section 5.5).
+local TRANSACTIONS = "0c8e4f5a-93d7-5b0e-8a51-2f6f0f6b7c11"
 
 --- Failures after which it is certain that the provider has done nothing, by code or by cause.
 local CERTAIN = {
@@ -89,14 +93,16 @@ end
 ---@param writer lunation.Writer
 ---@param event lunation.Event
 ---@param id string
----@param options { given: boolean?, like: table? } like: a native event whose other properties the new one has too
+---@param options { given: boolean?, like: table?, transaction: string, notify: string? } like: a native event whose other
+---  properties the new one has too; transaction: a UUID that names this creation, however often it is sent
 ---@return table? native, lunation.Error? with `unsettled` where it cannot be found out whether it is there
 local function send(writer, event, id, options)
   local native, unmappable = writer.provider.event:from(event, options.like)
   if not native then return nil, unmappable end
   -- What names the other one is no part of the new one.
   native.id, native.href, native.etag, native.schedule_tag = nil, nil, nil, nil
-  local created, err = writer.provider.create(writer.account, writer.calendar, native, { id = id, given = options.given or false })
+  local created, err = writer.provider.create(writer.account, writer.calendar, native,
+    { id = id, given = options.given or false, transaction = options.transaction, notify = options.notify })
   if created then return created end
   if err.code == "conflict" or unknown(err) then
     local there, why = fetch(writer, id)
@@ -109,7 +115,7 @@ end
 
 --- Creates an event.
 ---@param writer lunation.Writer
----@param wanted { id: string, event: lunation.Event, given: boolean, once: table?, like: table? }
+---@param wanted { id: string, event: lunation.Event, given: boolean, once: table?, like: table?, notify: string? }
 ---@return lunation.EventRow?, lunation.Error?
 function steps.create(writer, wanted)
   local open, busy = intent.begin(writer, {
@@ -120,7 +126,11 @@ function steps.create(writer, wanted)
   if known and wanted.given then
     return fail(writer, open, errors.new("conflict", "an event of this UID is there already", { field = "uid" }))
   end
-  local native, err = send(writer, wanted.event, wanted.id, { given = wanted.given, like = wanted.like })
+  local once = wanted.once
+  local native, err = send(writer, wanted.event, wanted.id, {
+    given = wanted.given, like = wanted.like, notify = wanted.notify,
+    transaction = once and crypto.uuid5(TRANSACTIONS, table.concat({ once.app, once.user, writer.calendar.key, once.key }, "\n")) or open.id,
+  })
   if native then
     return succeed(writer, open, { { native, known and known.revision or false } }, native.id)
   end
@@ -137,7 +147,7 @@ local function call_update(writer, base, change, after)
   if not native then return nil, err end
   return writer.provider.update(writer.account, writer.calendar, native, {
     id = base.id, etag = base.etag, schedule_tag = base.schedule_tag, scope = change.scope,
-    recurrenceId = change.recurrenceId, before = base.event, after = after,
+    recurrenceId = change.recurrenceId, before = base.native, event = { before = base.event, after = after }, notify = change.notify,
   })
 end
 
@@ -189,6 +199,13 @@ local function settle_update(writer, open, base, err)
   return nil, upstream.failed(writer.engine, writer.account, err)
 end
 
+--- Answers an invitation.
+local function answer(writer, open, base, wanted)
+  local native, err = writer.provider.rsvp(writer.account, writer.calendar, base.id, wanted)
+  if native then return succeed(writer, open, { { native, base.revision } }, native.id) end
+  return settle_update(writer, open, base, err)
+end
+
 --- Changes an event in one call.
 ---@param writer lunation.Writer
 ---@param open lunation.store.Intent
@@ -200,6 +217,11 @@ function steps.update(writer, open, row, change)
   -- What cannot be done to the event as it stands here is refused before anybody is asked.
   local possible, invalid = edit.apply(base.event, change)
   if not possible then return fail(writer, open, invalid) end
+  local reply = writer.provider.rsvp and rsvp.of(writer.account, base.event, change)
+  if reply then
+    reply.notify = change.notify
+    return answer(writer, open, base, reply)
+  end
   local native, outcome, last = update_merged(writer, base, change, function(current)
     return edit.apply(current.event, change)
   end)
@@ -257,7 +279,9 @@ function steps.split(writer, open, row, change)
     step = 1, plan = { split = true, uid = uid, second = id, recurrenceId = change.recurrenceId },
   })
   if not noted then return nil, lost end
-  local second, err = send(writer, changed, id, { like = base.native })
+  local second, err = send(writer, changed, id, {
+    like = base.native, notify = change.notify, transaction = crypto.uuid5(TRANSACTIONS, open.id),
+  })
   if not second then
     if err.unsettled then
       intent.leave(writer, open, "undo")
@@ -290,12 +314,13 @@ end
 ---@param writer lunation.Writer
 ---@param open lunation.store.Intent
 ---@param row lunation.EventRow
+---@param notify string?
 ---@return true?, lunation.Error?
-function steps.delete(writer, open, row)
+function steps.delete(writer, open, row, notify)
   local base = base_of(row)
   local function call()
     return writer.provider.delete(writer.account, writer.calendar, base.id,
-      { etag = base.etag, schedule_tag = base.schedule_tag, scope = "all" })
+      { etag = base.etag, schedule_tag = base.schedule_tag, scope = "all", notify = notify })
   end
   local deleted, err
   if base.etag then
