@@ -40,8 +40,8 @@ struct tz_footer {
 /* The cache of this state; made at first need and owned by the state. */
 struct tz_cache *tz_cache_of(lua_State *L);
 /* Reads or finds a zone by its exact IANA name, or made from the POSIX TZ string behind a slash
- * (`/CET-1CEST,M3.5.0,M10.5.0/3`), as a custom zone is named (RFC 8984 section 4.7.2); NULL if there is none. The
- * caller owns a count of it. */
+ * (`/CET-1CEST,M3.5.0,M10.5.0/3`), as a custom zone is named (RFC 8984 section 4.7.2), single changes before it where
+ * it has them (`/<+12>-12@1714852800@<+10>-10`); NULL if there is none. The caller owns a count of it. */
 struct tz_zone *tz_acquire(struct tz_cache *cache, const char *name);
 struct tz_zone *tz_retain(struct tz_zone *zone);
 void tz_release(struct tz_zone *zone);

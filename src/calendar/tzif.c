@@ -1,4 +1,5 @@
 /* Reads compiled time zones (TZif versions 1 to 4, RFC 9636). */
+#include "calendar/civil.h"
 #include "calendar/tz_zone.h"
 
 #include <stdio.h>
@@ -270,8 +271,42 @@ struct tz_zone *tz_read(const char *directory, const char *name)
 	return zone;
 }
 
+/* The changes that stand before the rules in the name of a zone of somebody's own: what held before each, and its
+ * instant, as in <+12>-12@1714852800@<+10>-10. */
+static bool read_changes(struct tz_zone *z, const char **p)
+{
+	const char *end;
+	size_t used = 0;
+
+	while ((end = strchr(*p, '@')) != NULL) {
+		struct tz_footer before = { 0 };
+		char text[TZ_NAME_MAX], *rest;
+		long long at;
+
+		memcpy(text, *p, (size_t)(end - *p)); /* a name is shorter than TZ_NAME_MAX */
+		text[end - *p] = '\0';
+		if (!read_footer(text, &before) || before.has_dst || !tz_reserve(z, z->count + 1))
+			return false;
+		at = strtoll(end + 1, &rest, 10);
+		if (rest == end + 1 || *rest != '@' || at < CIVIL_BEGIN || at >= CIVIL_END ||
+		    (z->count > 0 && at <= z->at[z->count - 1]))
+			return false;
+		strcpy(z->names + used, before.std_name);
+		z->types[z->count] = (struct tz_type){ before.std_offset, false, z->names + used };
+		used += strlen(before.std_name) + 1;
+		z->at[z->count] = at;
+		z->type_of[z->count] = TZ_STD;
+		if (z->count > 0)
+			z->type_of[z->count - 1] = (uint16_t)z->count;
+		z->count++;
+		*p = rest + 1;
+	}
+	return true;
+}
+
 struct tz_zone *tz_from_posix(const char *name)
 {
+	const char *rules = name + 1;
 	struct tz_zone *zone;
 
 	if (name[0] != '/' || strlen(name) >= TZ_NAME_MAX)
@@ -281,7 +316,7 @@ struct tz_zone *tz_from_posix(const char *name)
 		return NULL;
 	zone->references = 1;
 	strcpy(zone->name, name);
-	if (!read_footer(name + 1, &zone->footer) || !tz_index(zone)) {
+	if (!read_changes(zone, &rules) || !read_footer(rules, &zone->footer) || !tz_index(zone)) {
 		tz_release(zone);
 		return NULL;
 	}

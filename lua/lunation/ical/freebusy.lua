@@ -58,8 +58,8 @@ local function add(busy, kind, start, finish, window)
   if finish > start and kind ~= "FREE" then table.insert(busy[kind], { start, finish }) end
 end
 
-local function add_events(busy, events, window, zone)
-  local list, why = instances.instances(events, { from = window.from, to = window.to, tzid = zone, limit = LIMIT })
+local function add_events(busy, events, window, zone, floating)
+  local list, why = instances.instances(events, { from = window.from, to = window.to, tzid = zone, floating = floating, limit = LIMIT })
   if not list then return nil, why end
   for _, instance in ipairs(list) do
     local event = instance.event
@@ -184,7 +184,7 @@ end
 
 local function empty() return { BUSY = {}, ["BUSY-TENTATIVE"] = {}, ["BUSY-UNAVAILABLE"] = {} } end
 
----@param trees {root: lunation.ical.Component, events: table[], context: table}[]
+---@param trees {root: lunation.ical.Component, events: table[], context: table, floating: string?}[]
 ---@param options {from: integer|string, to: integer|string, tzid: string?, mapping: lunation.Mapping}
 ---@return {type: string, start: integer, finish: integer}[]?
 ---@return string? why
@@ -198,7 +198,7 @@ function M.freebusy(trees, options)
   window.from, window.to = window.from or -62135510400, window.to or 253402214400
   local busy, painted, covered = empty(), empty(), false
   for _, each in ipairs(trees) do
-    local good, why = add_events(busy, each.events, window, options.tzid)
+    local good, why = add_events(busy, each.events, window, options.tzid, each.floating)
     if not good then return nil, why end
     for _, calendar in ipairs(calendars_in(each.root, {})) do
       for _, node in ipairs(component.children(calendar, "VFREEBUSY")) do add_freebusy(busy, node, each.context, window, options.tzid) end

@@ -7,6 +7,7 @@ local mapping = require "lunation.ical.mapping"
 local series = require "lunation.ical.series"
 local tree = require "lunation.ical.tree"
 local write = require "lunation.ical.write"
+local zone = require "lunation.ical.zone"
 
 local M = {}
 
@@ -68,7 +69,7 @@ function M.events(source, options)
     local found, problem = series.events(m, group, context)
     if problem then
       local message = ("event %s: %s"):format(group.uid, problem.message)
-      local err = failure { message = message, line = problem.line, field = problem.field }
+      local err = failure { message = message, line = problem.line, column = problem.line and 1, field = problem.field }
       if options and options.strict then return nil, err end
       err.skipped = true
       warnings[#warnings + 1] = err
@@ -110,19 +111,35 @@ function M.uid(source)
   return group and group.uid
 end
 
+-- The zone that a calendar names for all of itself: many programs write X-WR-TIMEZONE and mean their floating times by it.
+local function zone_of_calendar(node)
+  local name = node.name == "VCALENDAR" and component.value(node, "X-WR-TIMEZONE")
+  if name then return zone.canonical(tree.unescape(name):match "^%s*(.-)%s*$") end
+  for _, child in ipairs(node.name == "" and node.components or {}) do
+    local found = zone_of_calendar(child)
+    if found then return found end
+  end
+end
+
 ---The instances of a text in a window, in order of their starts, as instants.
 ---@param source string|lunation.ical.Component
 ---@param options {from: integer|string?, to: integer|string?, tzid: string?, limit: integer?, include_dtstart: boolean?}? window
----[from, to): instants, UTC times or local times of tzid, which is also what floating times are read in (UTC without it);
+---[from, to): instants, UTC times or local times of tzid, which is also what floating times are read in (without it the
+---calendar's X-WR-TIMEZONE, else UTC);
 ---include_dtstart: DTSTART counts even where its rule does not give it
 ---@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]?
 ---@return boolean|table truncated_or_error
 function M.instances(source, options)
   options = options or {}
+  local root, problem = as_tree(source, options)
+  if not root then return nil, failure(problem) end
   -- exact: an all-day event that ends where it starts has no length here; to people it is a day.
-  local events, err = M.events(source, { strict = options.strict, mapping = options.mapping, exact = true })
+  local events, err = M.events(root, { strict = options.strict, mapping = options.mapping, exact = true })
   if not events then return nil, err end
-  local list, truncated = instances.instances(events, options)
+  local list, truncated = instances.instances(events, {
+    from = options.from, to = options.to, tzid = options.tzid, floating = zone_of_calendar(root), limit = options.limit,
+    include_dtstart = options.include_dtstart,
+  })
   if not list then return nil, failure { message = truncated } end
   for _, found in ipairs(list) do found.event = nil end
   return list, truncated
@@ -142,7 +159,7 @@ function M.freebusy(source, options)
     if not root then return nil, failure(warnings) end
     local events, err = M.events(root, options)
     if not events then return nil, err end
-    trees[#trees + 1] = { root = root, events = events, context = series.context(root, warnings) }
+    trees[#trees + 1] = { root = root, events = events, context = series.context(root, warnings), floating = zone_of_calendar(root) }
   end
   local busy, why = freebusy.freebusy(trees, {
     from = options.from, to = options.to, tzid = options.tzid, mapping = options.mapping or mapping,

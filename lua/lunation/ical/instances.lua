@@ -20,7 +20,8 @@ function M.edge(at, zone)
 end
 
 ---@param events table[] canonical events
----@param options {from: integer|string?, to: integer|string?, tzid: string?, limit: integer?, include_dtstart: boolean?}
+---@param options {from: integer|string?, to: integer|string?, tzid: string?, floating: string?, limit: integer?, include_dtstart: boolean?}
+---floating: the zone of floating times where no tzid is asked for
 ---@return table[]? instances {uid, start, finish, recurrenceId?, allDay?, event}
 ---@return boolean|string truncated_or_why
 function M.instances(events, options)
@@ -34,7 +35,8 @@ function M.instances(events, options)
   -- An override without a master stands beside a master of the same uid as the instance it names.
   for _, event in ipairs(events) do
     local found, more = expand.expand(event, from, to, limit, {
-      zone = options.tzid, days = options.tzid, include_start = options.include_dtstart, cancelled = true,
+      zone = options.tzid or not event.showWithoutTime and options.floating or nil, days = options.tzid,
+      include_start = options.include_dtstart, cancelled = true,
     })
     truncated = truncated or more
     for _, instance in ipairs(found) do

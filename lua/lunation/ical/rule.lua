@@ -81,7 +81,8 @@ end
 ---@return string? why it is none
 function M.from_rrule(text, event)
   local rule = { ["@type"] = "RecurrenceRule" }
-  local body = text:upper():gsub("%s", ""):gsub("^E?X?R?RULE:", "")
+  -- Some programs escape a rule as if it were TEXT.
+  local body = text:upper():gsub("%s", ""):gsub("^E?X?R?RULE:", ""):gsub("\\([;,])", "%1")
   local seen = {}
   for part in body:gmatch("[^;]+") do
     local name, v = part:match("^([%w-]+)=(.*)$")

@@ -52,9 +52,9 @@ function M.collect(root)
         end
         local group = component.find(child, "RECURRENCE-ID") and series.overrides or series.masters
         group[#group + 1] = child
-      elseif child.name == "VCALENDAR" then
-        visit(child)
       end
+      -- Where an END is missing or misspelt, the next event stands inside of what came before it.
+      if #child.components > 0 then visit(child) end
     end
   end
   if root.name == "VEVENT" then
@@ -83,12 +83,17 @@ function M.is_made(uid)
   return uid:find("^no%-uid%-%x+$") ~= nil
 end
 
----Which of the masters counts.
+---Which of the masters counts: the highest SEQUENCE, then the last. With a context the others are warned of.
+---@param series table as collect gives it
+---@param context table?
 ---@return lunation.ical.Component?
-local function chosen_master(series)
+local function chosen_master(series, context)
   local best
   for _, node in ipairs(series.masters) do
     if not best or sequence(node) >= sequence(best) then best = node end
+  end
+  for _, node in ipairs(context and series.masters or {}) do
+    if node ~= best then context.warn(node, ("another event of this text has the UID %q too and counts instead"):format(series.uid)) end
   end
   return best
 end
@@ -134,7 +139,9 @@ function M.by_key(nodes, event, context)
         found[key] = { node = node, range = range, all = { node } }
       else
         known.all[#known.all + 1] = node
-        if sequence(node) >= sequence(known.node) then known.node, known.range = node, range end
+        local newer = sequence(node) >= sequence(known.node)
+        context.warn(newer and known.node or node, ("another component has the RECURRENCE-ID %s too and counts instead"):format(key))
+        if newer then known.node, known.range = node, range end
       end
     end
   end
@@ -188,7 +195,7 @@ end
 ---@return table[] events
 ---@return table? err of an event that could not be read
 function M.events(m, series, context, options)
-  local node = chosen_master(series)
+  local node = chosen_master(series, context)
   local events, problem = {}, nil
   if not node then
     local orphans = {}

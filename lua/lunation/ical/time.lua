@@ -21,7 +21,10 @@ function M.moment(property, context, text)
   local at, kind = value.parse_time(text or property.value)
   if not at then return nil end
   local as = component.param(property, "VALUE")
-  if as and as:upper() == "DATE" and kind ~= "date" then at, kind = at:sub(1, 10) .. "T00:00:00", "date" end
+  if as and as:upper() == "DATE" and kind ~= "date" then
+    context.warn(property, ("%s is a DATE by its VALUE; the time of day of %q is left out"):format(property.name, (text or property.value):sub(1, 40)))
+    at, kind = at:sub(1, 10) .. "T00:00:00", "date"
+  end
   if kind == "date" then return { at = at, kind = kind } end
   if kind == "utc" then return { at = at, kind = kind, zone = "Etc/UTC" } end
   local id = component.param(property, "TZID")

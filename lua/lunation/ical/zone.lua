@@ -1,6 +1,6 @@
 -- VTIMEZONE (RFC 5545 section 3.6.5): which zone a TZID means, and the definitions that a text needs.
 -- A TZID means the IANA zone of its name, unless the text defines it otherwise for the year in use: then it becomes a zone of
--- its own, "/" and its rules as a POSIX TZ string, kept with its definition in `lunation:zones` of the event.
+-- its own, "/" and its rules as a POSIX TZ string (or its few changes, tz.h), kept with its definition in `lunation:zones` of the event.
 local tz = require "lunation.tz"
 local component = require "lunation.ical.component"
 local value = require "lunation.ical.value"
@@ -199,19 +199,48 @@ local function posix_of(list, seconds)
   return posix_name(now) .. posix_offset(now.offset)
 end
 
+-- Changes that are all written out one by one, as "before@instant@…@after"; nil where there are none, or too many.
+local function posix_changes(list)
+  local onsets = {}
+  for _, o in ipairs(list) do
+    if o.change or o.rrule then return nil end
+    onsets[#onsets + 1] = { at = value.seconds(o.start), to = o }
+    for _, date in ipairs(o.dates) do onsets[#onsets + 1] = { at = value.seconds(date), to = o } end
+  end
+  table.sort(onsets, function(a, b) return a.at < b.at end)
+  local text, held
+  for _, onset_at in ipairs(onsets) do
+    local o = onset_at.to
+    if not text then
+      text, held = posix_name { offset = o.before } .. posix_offset(o.before), o.before
+    end
+    if o.offset ~= held then
+      text = ("%s@%d@%s%s"):format(text, onset_at.at - o.before, posix_name(o), posix_offset(o.offset))
+      held = o.offset
+    end
+  end
+  return text and #text < 90 and text:find("@", 1, true) and text or nil
+end
+
 -- Whether a definition and an IANA zone agree through the year of a local time. A definition that has no change in that year
 -- (cut short, frozen in another year) says nothing against the name.
 local function agrees(list, zone, seconds)
   local year = value.civil(seconds // 86400)
   if year < 1900 or year > 2500 then return true end
-  local says = false
-  for _, o in ipairs(list) do says = says or onset(o, year) ~= nil end
+  local says, recurs, last = false, false, nil
+  for _, o in ipairs(list) do
+    local at = onset(o, year)
+    says = says or at ~= nil
+    recurs = recurs or o.change ~= nil
+    if at and (not last or at > last) then last = at end
+  end
   if not says then return true end
   for month = 1, 12 do
     for _, day in ipairs { 1, 15 } do
       local at = value.days(year, month, day) * 86400 + 43200
       local o = observance_at(list, at)
-      if o then
+      -- Behind the last of changes that are all written out one by one, nothing is said either.
+      if o and (recurs or at < last + 32 * 86400) then
         local instant = at - o.offset
         local offset = tz.offset(instant, zone)
         if offset ~= o.offset then return false end
@@ -236,6 +265,9 @@ function M.of(root)
       if child.name == "VTIMEZONE" then
         local id = component.value(child, "TZID")
         if id and not self.nodes[id] then self.nodes[id] = child end
+        -- The property is TEXT and may have backslashes, the parameter that names it has none.
+        local plain = id and tree.unescape(id):match "^%s*(.-)%s*$"
+        if id and not self.nodes[plain] then self.nodes[plain] = child end
       elseif child.name == "VCALENDAR" then
         collect(child)
       end
@@ -262,14 +294,16 @@ function Zones:zone(id, localtime)
 end
 
 function Zones:_resolve(id, seconds)
-  local node = self.nodes[id] or self.nodes[id:gsub('^"(.*)"$', "%1")]
+  local node = self.nodes[id] or self.nodes[id:gsub('^"(.*)"$', "%1")] or self.nodes[id:match "^%s*(.-)%s*$"]
   local zone = M.canonical(id)
   if not node then return zone end
   local location = component.value(node, "X-LIC-LOCATION")
   if not zone and location then zone = M.canonical(location) end
   local list = observances_of(node)
   if zone and agrees(list, zone, seconds) then return zone end
-  local posix = posix_of(list, seconds)
+  local posix = #list > 1 and posix_changes(list)
+  -- What cannot be read so is as good as what holds around the time.
+  if not posix or not tz.to_utc("2001-01-01T00:00:00", "/" .. posix) then posix = posix_of(list, seconds) end
   if not posix or not tz.to_utc("2001-01-01T00:00:00", "/" .. posix) then return zone end
   local name = "/" .. posix
   self.definitions[name] = { tzid = id, ics = tree.serialize(node) }

@@ -32,7 +32,7 @@ describe("ical.events", function()
       { "a day that ends on itself", { "DTSTART;VALUE=DATE:20250309", "DTEND;VALUE=DATE:20250309" }, "2025-03-09T00:00:00", nil, "P1D", true },
       { "a date without VALUE", { "DTSTART:20250309" }, "2025-03-09T00:00:00", nil, "P1D", true },
       { "a date with a zone", { "DTSTART;TZID=Europe/Berlin;VALUE=DATE:20250309" }, "2025-03-09T00:00:00", nil, "P1D", true },
-      { "VALUE=DATE with a time", { "DTSTART;VALUE=DATE:20250309T063000Z" }, "2025-03-09T00:00:00", nil, "P1D", true },
+      { "VALUE=DATE with a time", { "DTSTART;VALUE=DATE:20250309T063000Z" }, "2025-03-09T00:00:00", nil, "P1D", true, true },
       { "a nominal day", { "DTSTART;TZID=Europe/Berlin:20250329T120000", "DURATION:P1D" }, "2025-03-29T12:00:00", "Europe/Berlin", "P1D" },
       { "24 hours", { "DTSTART;TZID=Europe/Berlin:20250329T120000", "DURATION:PT24H" }, "2025-03-29T12:00:00", "Europe/Berlin", "PT24H" },
       { "an end over a change of the clocks", { "DTSTART;TZID=Europe/Berlin:20250329T120000", "DTEND;TZID=Europe/Berlin:20250330T120000" },
