@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(&start, data, 4);
 	memcpy(&from, data + 4, 4);
-	if (!rrule_parse((const char *)data + 8, size - 8, &rule, message))
+	if (!rrule_parse((const char *)data + 8, size - 8, &rule, message) || rule.foreign)
 		return 0;
 	rrule_strict(&rule, start & 1, message);
 	if (rule.interval > 100000 || rule.count > 5000)

@@ -17,6 +17,7 @@ static const luaL_Reg modules[] = {
 	{ "lunation.process.core", luaopen_lunation_process_core },
 	{ "lunation.ratelimit.core", luaopen_lunation_ratelimit_core },
 	{ "lunation.rrule", luaopen_lunation_rrule },
+	{ "lunation.rscale.core", luaopen_lunation_rscale_core },
 	{ "lunation.sqlite", luaopen_lunation_sqlite },
 	{ "lunation.task.core", luaopen_lunation_task_core },
 	{ "lunation.tcp", luaopen_lunation_tcp },

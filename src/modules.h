@@ -20,6 +20,7 @@ int luaopen_lunation_json(lua_State *L);
 int luaopen_lunation_process_core(lua_State *L);
 int luaopen_lunation_ratelimit_core(lua_State *L);
 int luaopen_lunation_rrule(lua_State *L);
+int luaopen_lunation_rscale_core(lua_State *L);
 int luaopen_lunation_sqlite(lua_State *L);
 int luaopen_lunation_task_core(lua_State *L);
 int luaopen_lunation_tcp(lua_State *L);

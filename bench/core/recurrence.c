@@ -62,7 +62,7 @@ static size_t ours(const struct row *r, int64_t *to, size_t room)
 	if (!civil_parse(r->start, strlen(r->start), &start) || !rrule_parse(r->rule, strlen(r->rule), &rule, message))
 		return 0;
 	set = recur_set_new(&start, zone);
-	recur_set_rule(set, &rule, false);
+	recur_set_rule(set, &rule, r->rule, strlen(r->rule), false);
 	recur_set_seal(set);
 	it = recur_iter_new(set, INT64_MIN);
 	while (n < room && (got = recur_iter_fill(it, to + n, room - n)) > 0)

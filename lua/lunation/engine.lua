@@ -54,6 +54,7 @@ function engine.open(cfg)
   local prepared, err = config.prepare(cfg)
   if not prepared then return nil, err end
   require("lunation.http").configure(cfg.outgoing or {})
+  require("lunation.rscale").configure(cfg.limits)
   local store
   store, err = require("lunation.store").open(cfg)
   if not store then return nil, err end

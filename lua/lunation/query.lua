@@ -7,6 +7,7 @@ local agenda = require "lunation.agenda"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
 local model = require "lunation.model"
+local rscale = require "lunation.rscale"
 local task = require "lunation.task"
 local timer = require "lunation.timer"
 
@@ -145,7 +146,8 @@ local function check_shape(self, calendar)
 end
 
 -- Brings calendars up to date. What was loaded early may have changed, or been given up, while another was loaded: then again.
-local function refresh(self, calendars, keys)
+local function refresh(self, calendars, keys, from, to)
+  local tried = {}
   for _ = 1, ROUNDS do
     local seqs, err = self.engine.store:calendar_seqs(keys)
     if not seqs then return nil, err end
@@ -159,6 +161,9 @@ local function refresh(self, calendars, keys)
         waited = true
       end
       check_shape(self, calendar)
+      waited = rscale.supply(self.agenda, calendar.key, from, to, tried, function(id, problem)
+        log.warn("an event cannot be placed in time", { calendar = calendar.key, event = id, error = tostring(problem) })
+      end) or waited
     end
     if not waited then return true end
   end
@@ -247,7 +252,7 @@ function Query:page(request)
     masters = request.mode == "masters", after = request.after, kind = kind, prefix = request.prefix,
   }
   for _ = 1, ROUNDS do
-    local good, err = refresh(self, request.calendars, keys)
+    local good, err = refresh(self, request.calendars, keys, request.from, request.to)
     if not good then return nil, err end
     local body, count, next_position = self.agenda:page(wanted)
     if body then return setmetatable({ body = body, count = count, next = next_position }, Page) end
@@ -274,7 +279,7 @@ end
 ---@return lunation.Instance[]?, string|lunation.Error|nil next position of the next page
 function Query:instances(request)
   local keys, by_key = sorted_out(request)
-  local good, err = refresh(self, request.calendars, keys)
+  local good, err = refresh(self, request.calendars, keys, request.from, request.to)
   if not good then return nil, err end
   local found, next_position = self.agenda:entries {
     calendars = keys, from = request.from, to = request.to, limit = request.limit, examine = self.examine,

@@ -29,14 +29,12 @@ describe("the recurrence corpus", function()
     if not list then return pending("needs ../shared") end
     local wrong, idle, slow = {}, {}, {}
     for _, case in ipairs(list) do
-      if table.concat(case["in"].rrule or {}):find("RSCALE=[^G]") then goto continue end
       local began = os.clock()
       local got = rrule.expand(case["in"])
-      if os.clock() - began > 0.25 then slow[#slow + 1] = case.id end
+      if os.clock() - began > 0.25 and not table.concat(case["in"].rrule or {}):find("RSCALE=[^G]") then slow[#slow + 1] = case.id end
       local holds = same(got, case.expected)
       if holds and decisions[case.id] then idle[#idle + 1] = case.id end
       if not holds and not decisions[case.id] then wrong[#wrong + 1] = case.class .. " " .. case.id end
-      ::continue::
     end
     assert.same({}, wrong)
     assert.same({}, idle)

@@ -100,7 +100,7 @@ describe("lunation expand", function()
     local cases, lines = {}, {}
     for line in file:lines() do
       local case = json.decode(line)
-      if case.class == "consensus" and not table.concat(case["in"].rrule or {}):find "RSCALE" then
+      if case.class == "consensus" then
         cases[#cases + 1], lines[#lines + 1] = case, assert(json.encode(case["in"]))
       end
     end
@@ -112,6 +112,8 @@ describe("lunation expand", function()
       local got = answers[i].occurrences
       if not got or table.concat(got, " ") ~= table.concat(case.expected, " ") then wrong[#wrong + 1] = case.id end
     end
-    assert.is_true(#wrong <= 3, #wrong .. " wrong: " .. table.concat(wrong, " "))
+    -- The window includes its start (doc/recurrence.md); the second of these is a case with two answers for one question.
+    table.sort(wrong)
+    assert.same({ "06083132f5", "1c2e35d70b", "549002132c" }, wrong)
   end)
 end)

@@ -70,6 +70,7 @@ void calendar_remove(struct calendar *c, int64_t key)
 	if (e->series) {
 		c->ndense -= e->dense;
 		c->nearly -= e->early;
+		c->nforeign -= recur_set_foreign(e->set);
 	}
 	c->unsettled = true;
 	e->dead = true;
@@ -119,6 +120,7 @@ static bool add_entries(struct calendar *c, struct event *e)
 	}
 	c->ndense += e->dense;
 	c->nearly += e->early;
+	c->nforeign += recur_set_foreign(e->set);
 	if (e->dense)
 		return true;
 	first = recur_set_first(e->set) - 2 * CIVIL_DAY;
@@ -149,7 +151,7 @@ static void empty_calendar(struct agenda *a, struct calendar *c)
 	}
 	run_free(&c->singles);
 	run_free(&c->masters);
-	c->nevents = c->ndense = c->nearly = 0;
+	c->nevents = c->ndense = c->nearly = c->nforeign = 0;
 	c->seq = 0;
 	for (int level = 0; level < LEVELS; level++)
 		c->levels[level].longest = -1;

@@ -9,6 +9,7 @@
 
 #include <lua.h>
 
+#define AGENDA_TYPE "lunation.agenda"
 #define AGENDA_NO_ORIGINAL INT64_MIN
 
 /* --- events --- */
@@ -110,7 +111,7 @@ struct calendar {
 	struct event *dead;     /* taken out since the runs were last settled */
 	struct run singles;     /* single events and overrides */
 	struct run masters;     /* series, by the start of their first occurrence */
-	size_t ndense, nearly;
+	size_t ndense, nearly, nforeign;
 	struct {
 		int64_t longest;     /* span of its series; -1: there is none */
 		int64_t first, last; /* all occurrences of the level's series start and end within */
@@ -135,6 +136,7 @@ struct agenda {
 
 enum agenda_level event_level(const struct event *event);
 int64_t chunk_number(enum agenda_level level, int64_t instant);
+int64_t chunk_begin(enum agenda_level level, int64_t number);
 /* The chunk of a number, expanded if it is not kept. NULL without memory. */
 struct chunk *chunk_get(struct agenda *agenda, struct calendar *calendar, enum agenda_level level, int64_t number);
 /* Adds a new series to the chunks there are; they must be settled afterwards. */
@@ -227,5 +229,12 @@ struct splice {
 
 void splice_text(struct splice *out, const char *text, size_t len);
 void splice_rendering(struct splice *out, const struct rendering *r, const struct entry *entry);
+
+/* --- what agenda_foreign.c has for Lua --- */
+
+/* lacks(calendar, from, to) --> what rules of other calendars lack of a window, or nothing */
+int agenda_lacks(lua_State *L);
+/* give(calendar, want, times, begin, covered); without times the series is shown where it starts */
+int agenda_give(lua_State *L);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGENDA_TYPE "lunation.agenda"
 #define PAGE_TYPE "lunation.agenda.page"
 
 static struct agenda *check_agenda(lua_State *L)
@@ -496,6 +495,8 @@ static const luaL_Reg methods[] = {
 	{ "entries", agenda_entries },
 	{ "render", agenda_render },
 	{ "forget", agenda_forget },
+	{ "lacks", agenda_lacks },
+	{ "give", agenda_give },
 	{ "stats", agenda_stats },
 	{ NULL, NULL },
 };

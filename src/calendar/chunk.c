@@ -28,7 +28,7 @@ int64_t chunk_number(enum agenda_level level, int64_t instant)
 	return ((int64_t)year * 12 + month - 1) / months_of(level);
 }
 
-static int64_t chunk_begin(enum agenda_level level, int64_t number)
+int64_t chunk_begin(enum agenda_level level, int64_t number)
 {
 	int64_t month = number * months_of(level);
 

@@ -153,7 +153,8 @@ static const char *const rule_parts[][2] = {
 	{ "count", "COUNT" },           { "until", "UNTIL" },
 };
 
-static bool read_rule(struct jscan *s, struct rrule *rule, char message[RRULE_MESSAGE])
+static bool read_rule(struct recur_set *set, struct jscan *s, struct rrule *rule, bool exclude,
+		      char message[RRULE_MESSAGE])
 {
 	struct builder b = { .len = 0 };
 	bool first = true;
@@ -183,7 +184,7 @@ static bool read_rule(struct jscan *s, struct rrule *rule, char message[RRULE_ME
 		snprintf(message, RRULE_MESSAGE, "the rule is too long");
 		return false;
 	}
-	return rrule_parse(b.text, b.len, rule, message);
+	return rrule_parse(b.text, b.len, rule, message) && recur_set_rule(set, rule, b.text, b.len, exclude);
 }
 
 /* The most occurrences that a rule can have in a month. */
@@ -221,7 +222,7 @@ static bool read_rules(struct reading *r, struct jscan *s, bool exclude, char me
 			snprintf(message, RRULE_MESSAGE, "more than %d rules", RULES_MAX);
 			return false;
 		}
-		if (!read_rule(s, &rule, message) || !recur_set_rule(r->event->set, &rule, exclude))
+		if (!read_rule(r->event->set, s, &rule, exclude, message))
 			return false;
 		if (!exclude && density(&rule, r->event->all_day) > DENSE)
 			r->event->dense = true;
@@ -377,7 +378,7 @@ static int64_t last_start(const struct event *e)
 	int64_t local, last = e->local_start;
 	int n = 0;
 
-	if (recur_set_endless(e->set))
+	if (recur_set_endless(e->set) || recur_set_foreign(e->set))
 		return CIVIL_END;
 	it = recur_iter_new(e->set, INT64_MIN);
 	while (it && n < 1000 && recur_iter_next(it, &local)) {

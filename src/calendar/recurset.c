@@ -6,8 +6,17 @@
 
 enum { EXCLUDED_BUDGET = 1000000 };
 
+/* The times that are known of a rule of another calendar: all in [begin, covered). */
+struct foreign {
+	int64_t *at;
+	size_t count;
+	int64_t begin, covered, known;
+	char text[];
+};
+
 struct bound_rule {
 	struct rrule rule;
+	struct foreign *foreign; /* NULL: the engine reckons */
 	bool exclude;
 	int64_t until;                 /* local, the last that counts; INT64_MAX: none */
 	bool until_utc;                /* then `until` is an instant */
@@ -25,6 +34,7 @@ struct recur_set {
 	struct tz_zone *zone;
 	struct bound_rule *rules;
 	size_t nrules;
+	bool foreign;
 	struct times dates;    /* RDATE, and DTSTART where no rule stands */
 	struct times excluded; /* EXDATE by local time, by instant, by day */
 	struct times excluded_instants;
@@ -38,6 +48,8 @@ struct source {
 	const struct bound_rule *bound;
 	int64_t head;
 	bool ended;
+	bool lacks;   /* of a rule of another calendar: more times must be asked for */
+	size_t place; /* in its times */
 	size_t next, count, room;
 	int64_t ahead[AHEAD];
 };
@@ -123,6 +135,11 @@ void recur_set_free(struct recur_set *set)
 	if (set == NULL)
 		return;
 	tz_release(set->zone);
+	for (size_t i = 0; i < set->nrules; i++) {
+		if (set->rules[i].foreign)
+			free(set->rules[i].foreign->at);
+		free(set->rules[i].foreign);
+	}
 	free(set->rules);
 	free(set->dates.at);
 	free(set->excluded.at);
@@ -159,15 +176,26 @@ static void bind_until(struct bound_rule *b, const struct recur_set *set)
 	b->until_far = b->until_utc ? local + 2 * CIVIL_DAY : local;
 }
 
-bool recur_set_rule(struct recur_set *set, const struct rrule *rule, bool exclude)
+bool recur_set_rule(struct recur_set *set, const struct rrule *rule, const char *text, size_t len, bool exclude)
 {
 	struct bound_rule *grown = realloc(set->rules, (set->nrules + 1) * sizeof(*grown));
+	struct foreign *foreign = NULL;
 
 	if (grown == NULL)
 		return false;
 	set->rules = grown;
+	if (rule->foreign) {
+		foreign = calloc(1, sizeof(*foreign) + len + 1);
+		if (foreign == NULL)
+			return false;
+		memcpy(foreign->text, text, len);
+		foreign->begin = foreign->covered = set->start;
+		foreign->known = INT64_MAX;
+		set->foreign = true;
+	}
 	grown += set->nrules++;
 	grown->rule = *rule;
+	grown->foreign = foreign;
 	grown->exclude = exclude;
 	bind_until(grown, set);
 	return true;
@@ -234,6 +262,78 @@ bool recur_set_endless(const struct recur_set *set)
 	return false;
 }
 
+bool recur_set_foreign(const struct recur_set *set)
+{
+	return set->foreign;
+}
+
+static bool covers(const struct recur_set *set, const struct bound_rule *b, int64_t from, int64_t to)
+{
+	int64_t begin = from < set->start ? set->start : from, end = to <= b->until_far ? to : b->until_far + 1;
+
+	return b->foreign == NULL || begin >= end || (begin >= b->foreign->begin && end <= b->foreign->covered);
+}
+
+int recur_set_lacks(const struct recur_set *set, int64_t from, int64_t to)
+{
+	for (size_t i = 0; set->foreign && i < set->nrules; i++)
+		if (!covers(set, &set->rules[i], from, to))
+			return (int)i;
+	return RECUR_NONE;
+}
+
+const char *recur_set_text(const struct recur_set *set, int rule)
+{
+	return set->rules[rule].foreign->text;
+}
+
+int64_t recur_set_until(const struct recur_set *set, int rule)
+{
+	return set->rules[rule].until_far;
+}
+
+void recur_set_widen(const struct recur_set *set, int rule, int64_t *from, int64_t *to)
+{
+	const struct foreign *f = set->rules[rule].foreign;
+
+	if (f->covered <= f->begin)
+		return;
+	*from = f->begin < *from ? f->begin : *from;
+	*to = f->covered > *to ? f->covered : *to;
+}
+
+bool recur_set_give(struct recur_set *set, int rule, const int64_t *times, size_t n, int64_t begin, int64_t covered,
+		    int64_t known)
+{
+	struct foreign *f = set->rules[rule].foreign;
+	int64_t *copy = malloc((n ? n : 1) * sizeof(*copy));
+
+	if (copy == NULL)
+		return false;
+	if (n)
+		memcpy(copy, times, n * sizeof(*copy));
+	free(f->at);
+	f->at = copy;
+	f->count = n;
+	f->begin = begin;
+	f->covered = covered;
+	f->known = known;
+	return true;
+}
+
+int64_t recur_set_known(const struct recur_set *set)
+{
+	int64_t known = INT64_MAX;
+
+	for (size_t i = 0; i < set->nrules; i++) {
+		const struct foreign *f = set->rules[i].foreign;
+
+		if (f && f->known < known && f->known <= set->rules[i].until_far)
+			known = f->known;
+	}
+	return known;
+}
+
 int64_t recur_set_instant(const struct recur_set *set, int64_t local)
 {
 	return tz_to_utc(set->zone, local);
@@ -262,6 +362,20 @@ static size_t judge_until(const struct bound_rule *b, const struct recur_set *se
 	return kept;
 }
 
+/* The next times that are known of a rule of another calendar. */
+static size_t foreign_fill(struct source *s, int64_t *out, size_t room)
+{
+	const struct foreign *f = s->bound->foreign;
+	size_t left = f->count - s->place, n = left < room ? left : room;
+
+	if (n)
+		memcpy(out, f->at + s->place, n * sizeof(*out));
+	else
+		s->lacks = f->covered < INT64_MAX;
+	s->place += n;
+	return n;
+}
+
 /* The next times of one rule; 0 at the end. */
 static size_t source_fill(struct source *s, const struct recur_set *set, int64_t *out, size_t room)
 {
@@ -270,7 +384,7 @@ static size_t source_fill(struct source *s, const struct recur_set *set, int64_t
 	while (n == 0 && !s->ended) {
 		bool more = true;
 
-		n = rrule_iter_fill(&s->iter, out, room);
+		n = s->bound->foreign ? foreign_fill(s, out, room) : rrule_iter_fill(&s->iter, out, room);
 		more = n > 0;
 		if (s->bound->rule.has_until)
 			n = judge_until(s->bound, set, out, n, &more);
@@ -293,6 +407,17 @@ static void source_advance(struct source *s, const struct recur_set *set)
 	s->head = s->count ? s->ahead[s->next++] : INT64_MAX;
 }
 
+/* Finds the first of the times that are known from `from` on. */
+static void foreign_start(struct source *s, const struct recur_set *set, int64_t from)
+{
+	const struct foreign *f = s->bound->foreign;
+	const struct times times = { f->at, f->count, f->count };
+
+	s->place = times_find(&times, from);
+	s->lacks = (from < set->start ? set->start : from) < f->begin;
+	s->ended = s->lacks;
+}
+
 struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 {
 	struct recur_iter *it = malloc(sizeof(*it) + set->nrules * sizeof(it->sources[0]));
@@ -307,16 +432,20 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 		struct source *s = &it->sources[i];
 
 		s->bound = &set->rules[i];
-		s->ended = false;
+		s->ended = s->lacks = false;
 		s->next = s->count = 0;
 		s->room = AHEAD_FIRST;
+		if (s->bound->foreign) {
+			foreign_start(s, set, from);
+			continue;
+		}
 		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);
 		if (s->bound->until_far < s->iter.stop)
 			s->iter.stop = s->bound->until_far;
 	}
 	it->primed = false;
-	it->plain = set->nrules == 1 && !set->rules[0].exclude && !set->dates.count && !set->excluded.count &&
-		    !set->excluded_days.count && !set->excluded_instants.count &&
+	it->plain = set->nrules == 1 && !set->foreign && !set->rules[0].exclude && !set->dates.count &&
+		    !set->excluded.count && !set->excluded_days.count && !set->excluded_instants.count &&
 		    !(set->date && set->rules[0].rule.freq < RRULE_DAILY);
 	return it;
 }
@@ -324,6 +453,23 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 void recur_iter_free(struct recur_iter *it)
 {
 	free(it);
+}
+
+int recur_iter_lacks(const struct recur_iter *it, int64_t from, int64_t to)
+{
+	for (size_t i = 0; it->set->foreign && i < it->nsources; i++)
+		if (it->sources[i].lacks && !covers(it->set, it->sources[i].bound, from, to))
+			return (int)i;
+	return RECUR_NONE;
+}
+
+/* Whether a rule is not known as far as it had to be looked at: one that gives times, or one that takes them away. */
+static bool lacks(const struct recur_iter *it, bool exclude)
+{
+	for (size_t i = 0; it->set->foreign && i < it->nsources; i++)
+		if (it->sources[i].lacks && it->sources[i].bound->exclude == exclude)
+			return true;
+	return false;
 }
 
 static bool is_excluded(struct recur_iter *it, int64_t t)
@@ -353,7 +499,7 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 		source_advance(&it->sources[i], set);
 	it->primed = true;
 	for (int budget = EXCLUDED_BUDGET; budget > 0; budget--) {
-		bool dated = it->next_date < set->dates.count;
+		bool cut = lacks(it, false), dated = it->next_date < set->dates.count;
 		int64_t t = dated ? set->dates.at[it->next_date] : INT64_MAX;
 		struct source *first = NULL;
 
@@ -365,7 +511,7 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 			t = s->head;
 			first = s;
 		}
-		if (first == NULL && !dated)
+		if (cut || (first == NULL && !dated))
 			return false;
 		if (first)
 			source_advance(first, set);
@@ -378,6 +524,8 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local)
 			return false;
 		if (is_excluded(it, t))
 			continue;
+		if (lacks(it, true))
+			return false;
 		*local = t;
 		return true;
 	}

@@ -29,18 +29,21 @@ struct rrule {
 	struct civil until;
 	int wkst; /* 0 is Sunday */
 	uint64_t hours, minutes, seconds;
-	uint32_t months;
+	uint32_t months, leap_months; /* leap_months: of another calendar, after the month of their number */
 	uint32_t monthdays, monthdays_back;
 	uint64_t weeks, weeks_back;
-	uint64_t yeardays[6], yeardays_back[6];
+	uint64_t yeardays[7], yeardays_back[7];
 	uint64_t positions[6], positions_back[6];
 	uint32_t weekdays;            /* BYDAY without a number */
 	uint64_t nth[7], nth_back[7]; /* BYDAY with one, by weekday */
 	bool has_nth, has_yeardays, has_positions;
-	char rscale[16]; /* upper case; "" or GREGORIAN is what the engine knows */
+	bool foreign;    /* of another calendar than GREGORIAN, which the engine does not reckon by */
+	char rscale[24]; /* upper case; "" without RSCALE */
 };
 
 enum { RRULE_TEXT = 8192, RRULE_MESSAGE = 160 };
+/* The most that a calendar has: months of a year, days and weeks of one. */
+enum { RRULE_MONTH = 13, RRULE_YEARDAY = 385, RRULE_WEEK = 55 };
 
 /* Reads the value of RRULE, with or without that name in front. False with a message otherwise. */
 bool rrule_parse(const char *text, size_t len, struct rrule *rule, char message[RRULE_MESSAGE]);
@@ -120,7 +123,8 @@ struct recur_iter;
 struct recur_set *recur_set_new(const struct civil *start, struct tz_zone *zone);
 void recur_set_free(struct recur_set *set);
 size_t recur_set_size(const struct recur_set *set); /* bytes in memory */
-bool recur_set_rule(struct recur_set *set, const struct rrule *rule, bool exclude);
+/* A rule of another calendar is kept by its text, and its times are asked for. */
+bool recur_set_rule(struct recur_set *set, const struct rrule *rule, const char *text, size_t len, bool exclude);
 bool recur_set_date(struct recur_set *set, const struct civil *date, bool exclude);
 /* Call once when all is added. */
 void recur_set_seal(struct recur_set *set);
@@ -140,5 +144,29 @@ bool recur_iter_next(struct recur_iter *it, int64_t *local);
 /* Up to `room` of them at once; 0 at the end. */
 size_t recur_iter_fill(struct recur_iter *it, int64_t *out, size_t room);
 int64_t recur_set_instant(const struct recur_set *set, int64_t local);
+
+/* --- rules of other calendars (RFC 7529) ---
+ * Nobody here reckons by those. A set keeps the times that it was given of such a rule, complete in [begin, covered),
+ * and says what it lacks: an iterator ends there, and goes on when it is made anew. */
+
+enum { RECUR_NONE = -1 };
+
+/* Whether the set has such rules. */
+bool recur_set_foreign(const struct recur_set *set);
+/* The first such rule whose times are not known in all of [from, to), or RECUR_NONE. */
+int recur_set_lacks(const struct recur_set *set, int64_t from, int64_t to);
+const char *recur_set_text(const struct recur_set *set, int rule);
+/* Behind UNTIL nothing is wanted of a rule; INT64_MAX without one. */
+int64_t recur_set_until(const struct recur_set *set, int rule);
+/* Makes a window of all that is known of a rule, and what is asked. */
+void recur_set_widen(const struct recur_set *set, int rule, int64_t *from, int64_t *to);
+/* `known` INT64_MAX: that is all there is of it; else no one knows what is there from `known` on, and `covered` says
+ * how far to look again. False without memory. */
+bool recur_set_give(struct recur_set *set, int rule, const int64_t *times, size_t n, int64_t begin, int64_t covered,
+		    int64_t known);
+/* The local time from which on what the set has is not known to be all; INT64_MAX: it is. */
+int64_t recur_set_known(const struct recur_set *set);
+/* The rule whose lack ended an iterator and whose times are not known in all of [from, to), or RECUR_NONE. */
+int recur_iter_lacks(const struct recur_iter *it, int64_t from, int64_t to);
 
 #endif

@@ -111,6 +111,59 @@ static bool numbers32(struct reader *r, const char *name, const char *p, size_t 
 	return true;
 }
 
+/* Months; a leap month of other calendars has an L behind its number. */
+static bool months(struct reader *r, const char *p, size_t len)
+{
+	const char *end = p + len, *item;
+	size_t n;
+	int64_t v;
+
+	while (element(&p, end, &item, &n)) {
+		bool leap = n > 1 && (item[n - 1] == 'L' || item[n - 1] == 'l');
+
+		if (!number(item, n - leap, &v))
+			return fail(r, "BYMONTH: \"%.*s\" is not a month", (int)(n < 40 ? n : 40), item);
+		if (v < 1 || v > RRULE_MONTH)
+			return fail(r, "BYMONTH: %.*s is out of range", (int)(n < 40 ? n : 40), item);
+		*(leap ? &r->rule->leap_months : &r->rule->months) |= 1u << v;
+	}
+	return true;
+}
+
+/* The calendars of RFC 7529 that ICU knows by these names (CLDR's), in upper case. */
+static const char *const calendars[] = {
+	"BUDDHIST",     "CHINESE",          "COPTIC",  "DANGI",    "ETHIOPIC",      "ETHIOPIC-AMETE-ALEM",
+	"GREGORIAN",    "HEBREW",           "INDIAN",  "ISLAMIC",  "ISLAMIC-CIVIL", "ISLAMIC-RGSA",
+	"ISLAMIC-TBLA", "ISLAMIC-UMALQURA", "ISO8601", "JAPANESE", "PERSIAN",       "ROC",
+};
+
+static bool calendar(struct reader *r, const char *name, size_t len)
+{
+	int index = find(calendars, (int)(sizeof(calendars) / sizeof(calendars[0])), name, len);
+
+	if (index < 0)
+		return fail(r, "RSCALE: \"%.*s\" is no calendar that is known", (int)(len < 40 ? len : 40), name);
+	strcpy(r->rule->rscale, calendars[index]);
+	r->rule->foreign = strcmp(calendars[index], "GREGORIAN") != 0;
+	return true;
+}
+
+/* What only the years of other calendars have. */
+static bool gregorian(struct reader *r)
+{
+	const struct rrule *rule = r->rule;
+
+	if (rule->leap_months || rule->months >> 13)
+		return fail(r, "BYMONTH: %s",
+			    rule->leap_months ? "a leap month needs the RSCALE of a calendar that has it"
+					      : "13 is out of range");
+	if (rule->yeardays[5] >> 47 || rule->yeardays[6] || rule->yeardays_back[5] >> 47 || rule->yeardays_back[6])
+		return fail(r, "BYYEARDAY: a number is out of range");
+	if (rule->weeks >> 54 || rule->weeks_back >> 54)
+		return fail(r, "BYWEEKNO: a number is out of range");
+	return true;
+}
+
 static bool weekdays(struct reader *r, const char *p, size_t len)
 {
 	const char *end = p + len, *item;
@@ -195,11 +248,11 @@ static bool read_part(struct reader *r, int part, const char *v, size_t n)
 		return numbers32(r, "BYMONTHDAY", v, n, 1, 31, &rule->monthdays, &rule->monthdays_back);
 	case BYYEARDAY:
 		rule->has_yeardays = true;
-		return numbers(r, "BYYEARDAY", v, n, 1, 366, rule->yeardays, rule->yeardays_back);
+		return numbers(r, "BYYEARDAY", v, n, 1, RRULE_YEARDAY, rule->yeardays, rule->yeardays_back);
 	case BYWEEKNO:
-		return numbers(r, "BYWEEKNO", v, n, 1, 53, &rule->weeks, &rule->weeks_back);
+		return numbers(r, "BYWEEKNO", v, n, 1, RRULE_WEEK, &rule->weeks, &rule->weeks_back);
 	case BYMONTH:
-		return numbers32(r, "BYMONTH", v, n, 1, 12, &rule->months, NULL);
+		return months(r, v, n);
 	case BYSETPOS:
 		rule->has_positions = true;
 		return numbers(r, "BYSETPOS", v, n, 1, 366, rule->positions, rule->positions_back);
@@ -207,13 +260,7 @@ static bool read_part(struct reader *r, int part, const char *v, size_t n)
 		rule->wkst = find(day_names, 7, v, n);
 		return rule->wkst >= 0 || fail(r, "WKST: \"%.*s\" is not a weekday", (int)(n < 40 ? n : 40), v);
 	case RSCALE:
-		if (n == 0 || n >= sizeof(rule->rscale))
-			return fail(r, "RSCALE: \"%.*s\" is not a calendar", (int)(n < 40 ? n : 40), v);
-		for (size_t i = 0; i < n; i++)
-			rule->rscale[i] = v[i] >= 'a' && v[i] <= 'z' ? (char)(v[i] - 32) : v[i];
-		if (strcmp(rule->rscale, "GREGORIAN") != 0)
-			return fail(r, "RSCALE: the calendar %s is not supported", rule->rscale);
-		return true;
+		return calendar(r, v, n);
 	default:
 		index = find(skip_names, 3, v, n);
 		rule->skip = (enum rrule_skip)index;
@@ -270,16 +317,16 @@ bool rrule_parse(const char *text, size_t len, struct rrule *rule, char message[
 	}
 	if (!(r.seen & 1u << FREQ))
 		return fail(&r, "the rule has no FREQ");
-	return true;
+	return rule->foreign || gregorian(&r);
 }
 
 bool rrule_strict(const struct rrule *rule, bool date, char message[RRULE_MESSAGE])
 {
 	struct reader r = { NULL, message, 0 };
 	bool by_period = rule->freq == RRULE_YEARLY || rule->freq == RRULE_MONTHLY;
-	bool other = rule->hours || rule->minutes || rule->seconds || rule->months || rule->monthdays ||
-		     rule->monthdays_back || rule->weeks || rule->weeks_back || rule->has_yeardays || rule->weekdays ||
-		     rule->has_nth;
+	bool other = rule->hours || rule->minutes || rule->seconds || rule->months || rule->leap_months ||
+		     rule->monthdays || rule->monthdays_back || rule->weeks || rule->weeks_back || rule->has_yeardays ||
+		     rule->weekdays || rule->has_nth;
 
 	if (rule->has_count && rule->count == 0)
 		return fail(&r, "COUNT must not be 0");

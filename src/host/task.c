@@ -18,18 +18,32 @@ static void task_run(task *t);
 
 /* --- waiting ------------------------------------------------------------------------------------------------- */
 
-void task_check(lua_State *L)
+/* Why nothing may wait now, as a format for luaL_error; NULL where it may. */
+static const char *barred(lua_State *L)
 {
 	engine *e = engine_of(L);
 	task *t = e->running;
 
 	if (t == NULL)
-		luaL_error(L, "this waits, and nothing may wait outside a task");
+		return "this waits, and nothing may wait outside a task";
 	if (e->forbidden != NULL)
-		luaL_error(L, "this waits, and nothing may wait inside %s", e->forbidden);
+		return "this waits, and nothing may wait inside %s";
 	if (t->barrier > 0 || !lua_isyieldable(L))
-		luaL_error(
-		    L, "this waits, and the C function that called here cannot be left (string.gsub, table.sort …)");
+		return "this waits, and the C function that called here cannot be left (string.gsub, table.sort …)";
+	return NULL;
+}
+
+bool task_may_wait(lua_State *L)
+{
+	return barred(L) == NULL;
+}
+
+void task_check(lua_State *L)
+{
+	const char *why = barred(L);
+
+	if (why != NULL)
+		luaL_error(L, why, engine_of(L)->forbidden);
 }
 
 task_ticket task_suspend(lua_State *L, task_cancel_fn cancel, void *op)

@@ -33,6 +33,7 @@ int task_wait(lua_State *L);
 
 /* Raises where task_suspend would; call it before an operation is started that could not be undone. */
 void task_check(lua_State *L);
+bool task_may_wait(lua_State *L);
 
 /*
  * Completion, from the loop: L = task_wake(t); where L is not NULL push the results on it and call

@@ -92,6 +92,32 @@ function Agenda:entries(request) end
 ---@param text string?
 function Agenda:render(calendar, event, revision, original, kind, text) end
 
+---@class lunation.Agenda.Want times of a rule of another calendar (RSCALE) that a window needs
+---@field event integer
+---@field revision integer
+---@field id string
+---@field rule integer
+---@field text string
+---@field start integer local, in seconds as if it were UTC; so are from and to
+---@field date boolean
+---@field from integer
+---@field to integer
+
+---What rules of other calendars lack around a window; nothing where all is there.
+---@param calendar integer
+---@param from integer instant
+---@param to integer
+---@return lunation.Agenda.Want[]? wants
+function Agenda:lacks(calendar, from, to) end
+
+---Gives the times that were wanted. Without them the series is shown where it starts.
+---@param calendar integer
+---@param want lunation.Agenda.Want
+---@param times string? 64-bit integers as they stand in memory
+---@param begin integer? all times of [begin, covered) are among them
+---@param covered integer?
+function Agenda:give(calendar, want, times, begin, covered) end
+
 ---Drops all renderings of a calendar.
 ---@param calendar integer
 function Agenda:forget(calendar) end

@@ -1,11 +1,13 @@
 ---@meta lunation.rrule
 
----Recurrence rules and sets (RFC 5545 sections 3.3.10 and 3.8.5, SKIP of RFC 7529). Works in the host and in stock Lua 5.4.
+---Recurrence rules and sets (RFC 5545 sections 3.3.10 and 3.8.5, RFC 7529). Works in the host and in stock Lua 5.4; rules of other
+---calendars than GREGORIAN are the host's alone, and in a task they wait.
 ---@class lunation.rrule
 local rrule = {}
 
 ---@class lunation.rrule.Error
----@field code "invalid_rule"|"invalid_time"|"invalid_zone"
+---@field code "invalid_rule"|"invalid_time"|"invalid_zone"|"unsupported"|"timeout"|"unavailable"|"busy"|"too_large" from the fourth on of
+---rules of other calendars (RSCALE) alone
 ---@field message string
 ---@field part string? of an invalid rule: the part at fault, `BYMONTH`; `FREQ` where the whole rule is
 
@@ -41,11 +43,11 @@ function rrule.set(set) end
 ---@param from integer? Unix seconds
 ---@param to integer?
 ---@param limit integer? 1000 unless told
----@return integer[]
----@return boolean truncated
+---@return integer[]? instants nil only where a rule of another calendar cannot be reckoned
+---@return boolean|lunation.rrule.Error truncated
 function compiled:instants(from, to, limit) end
 
----Iterates over the starts as instants.
+---Iterates over the starts as instants. Raises where a rule of another calendar cannot be reckoned.
 ---@param from integer? Unix seconds
 ---@return fun(): integer?
 function compiled:iter(from) end

@@ -22,7 +22,8 @@ end
 ---@param events table[] canonical events
 ---@param options {from: integer|string?, to: integer|string?, tzid: string?, floating: string?, limit: integer?, include_dtstart: boolean?}
 ---floating: the zone of floating times where no tzid is asked for
----@return table[]? instances {uid, start, finish, recurrenceId?, allDay?, event}
+---@return table[]? instances {uid, start, finish, recurrenceId?, allDay?, event, error?}; error: the event's rules cannot be reckoned
+---(RSCALE), and only its start and its overrides are there
 ---@return boolean|string truncated_or_why
 function M.instances(events, options)
   local from, why = M.edge(options.from, options.tzid)
@@ -34,7 +35,7 @@ function M.instances(events, options)
   local list, truncated = {}, false
   -- An override without a master stands beside a master of the same uid as the instance it names.
   for _, event in ipairs(events) do
-    local found, more = expand.expand(event, from, to, limit, {
+    local found, more, problem = expand.expand(event, from, to, limit, {
       zone = options.tzid or not event.showWithoutTime and options.floating or nil, days = options.tzid,
       include_start = options.include_dtstart, cancelled = true,
     })
@@ -43,7 +44,7 @@ function M.instances(events, options)
       local shown = instance.override or event
       list[#list + 1] = {
         uid = series.is_made(event.uid) and "" or event.uid, start = instance.start, finish = instance.finish, recurrenceId = instance.recurrenceId,
-        allDay = shown.showWithoutTime or nil, event = shown,
+        allDay = shown.showWithoutTime or nil, event = shown, error = problem,
       }
     end
   end

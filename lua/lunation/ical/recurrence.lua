@@ -68,25 +68,29 @@ local function rrules(list, event)
   return texts
 end
 
----The local starts that the rules of a series give (with dtstart where they give it), overrides not counted.
+---The local starts that the rules of a series give (with dtstart where they give it), overrides not counted. Where the rules cannot
+---be reckoned (RSCALE) that is the start alone.
 ---@param event table canonical master
 ---@param from string? local time, inclusive
 ---@param to string? local time, exclusive
 ---@param limit integer
 ---@return string[] keys
+---@return lunation.Error? err why the rules cannot be reckoned
 function M.occurrences(event, from, to, limit)
-  if not event.recurrenceRules then
+  local function start_alone()
     if (not from or event.start >= from) and (not to or event.start < to) then return { event.start } end
     return {}
   end
+  if not event.recurrenceRules then return start_alone() end
   local rrule = require "lunation.rrule"
   local all_day = event.showWithoutTime
   local function form(at) return at and (all_day and at:sub(1, 10) or at) end
-  local list = rrule.expand {
+  local list, err = rrule.expand {
     dtstart = form(event.start), tzid = not all_day and event.timeZone or nil,
     rrule = rrules(event.recurrenceRules, event), exrule = rrules(event.excludedRecurrenceRules, event),
     from = form(from), to = form(to), limit = limit,
-  } or {}
+  }
+  if not list then return start_alone(), err end
   local keys = {}
   for i, at in ipairs(list) do keys[i] = #at == 10 and at .. "T00:00:00" or at end
   return keys

@@ -62,12 +62,16 @@ local function read_months(text)
   return months
 end
 
-local function read_numbers(text, spec)
+-- What the years of other calendars have more of (RSCALE).
+local longest = { BYYEARDAY = 385, BYWEEKNO = 55 }
+
+local function read_numbers(text, spec, foreign)
   local list = {}
+  local most = foreign and longest[spec[1]] or spec[4]
   for _, item in ipairs(list_of(text)) do
     local number = item:match("^[+-]?%d+$") and math.tointeger(tonumber(item))
     local size = number and math.abs(number)
-    if not size or size < spec[3] or size > spec[4] or (number < 0 and not spec[5]) then
+    if not size or size < spec[3] or size > most or (number < 0 and not spec[5]) then
       return nil, ("%s has %q"):format(spec[1], item)
     end
     list[#list + 1] = number
@@ -84,6 +88,7 @@ function M.from_rrule(text, event)
   -- Some programs escape a rule as if it were TEXT.
   local body = text:upper():gsub("%s", ""):gsub("^E?X?R?RULE:", ""):gsub("\\([;,])", "%1")
   local seen = {}
+  local foreign = body:find("RSCALE=", 1, true) and not body:find("RSCALE=GREGORIAN", 1, true)
   for part in body:gmatch("[^;]+") do
     local name, v = part:match("^([%w-]+)=(.*)$")
     local err
@@ -114,7 +119,7 @@ function M.from_rrule(text, event)
     elseif name == "BYMONTH" then
       rule.byMonth, err = read_months(v)
     elseif number_parts[name] then
-      rule[number_parts[name][2]], err = read_numbers(v, number_parts[name])
+      rule[number_parts[name][2]], err = read_numbers(v, number_parts[name], foreign)
     elseif name == "RSCALE" then
       if v ~= "GREGORIAN" then rule.rscale = v:lower() end
     elseif name == "SKIP" then

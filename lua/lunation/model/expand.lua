@@ -81,8 +81,8 @@ function M.span(event)
     if not finite(event.recurrenceRules) then
       finish = nil
     else
-      local keys = recurrence.occurrences(event, nil, nil, SPAN_LIMIT)
-      if #keys >= SPAN_LIMIT then
+      local keys, err = recurrence.occurrences(event, nil, nil, SPAN_LIMIT)
+      if err or #keys >= SPAN_LIMIT then
         finish = nil
       elseif #keys > 0 then
         local _, last = bounds(keys[#keys], event.duration, event.timeZone, event.showWithoutTime)
@@ -129,6 +129,7 @@ end
 ---start counts as an instance even where no rule gives it; cancelled: instances that are cancelled alone are listed too
 ---@return {start: integer, finish: integer, recurrenceId: string?, override: table?}[]
 ---@return boolean truncated
+---@return lunation.Error? err why the rules cannot be reckoned (RSCALE): then the start stands for what they give
 function M.expand(event, from, to, limit, options)
   limit = limit or 1000
   options = options or {}
@@ -180,9 +181,10 @@ function M.expand(event, from, to, limit, options)
   local shown = not event.showWithoutTime and zone or nil
   local low = from and value.shift(clock.to_local(from - length, shown), -SLACK)
   local high = to and value.shift(clock.to_local(to, shown), SLACK)
-  local wanted, truncated = math.max(limit, 1000) + 1, false
+  local wanted, truncated, err = math.max(limit, 1000) + 1, false, nil
   for round = 1, MAX_ROUNDS do
-    local keys = recurrence.occurrences(event, low, high, wanted)
+    local keys
+    keys, err = recurrence.occurrences(event, low, high, wanted)
     for _, key in ipairs(keys) do
       if not overrides[key] then add(key) end
     end
@@ -206,7 +208,7 @@ function M.expand(event, from, to, limit, options)
     truncated = true
     for i = #list, limit + 1, -1 do list[i] = nil end
   end
-  return list, truncated
+  return list, truncated, err
 end
 
 return M

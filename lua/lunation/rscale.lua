@@ -1,0 +1,141 @@
+-- Rules of other calendars (RSCALE, RFC 7529), for lunation.rrule: their times come from libical with ICU, behind a guard.
+-- The rule has been read by lunation.rrule before it comes here. How long one may take and how many times it may give are
+-- limits of the configuration; one that is stuck switches all of this off until the program is started anew.
+
+local config = require "lunation.config"
+local core = require "lunation.rscale.core"
+local errors = require "lunation.errors"
+local rrule = require "lunation.rrule"
+
+local rscale = {}
+
+local limits = { steps = config.limits.rscale_steps[2], time = config.limits.rscale_time[2] }
+
+-- Answers that are kept; when there are as many, all are given up.
+local KEPT = 64
+-- Windows are looked at a year further than asked, so that the next one often is known already.
+local AHEAD = 366 * 86400
+
+local kept, nkept = {}, 0
+
+--- Takes the limits of a configuration.
+---@param given table limits.rscale_steps and limits.rscale_time
+function rscale.configure(given)
+  limits.steps = given.rscale_steps or limits.steps
+  limits.time = given.rscale_time or limits.time
+  kept, nkept = {}, 0
+end
+
+-- What the core says in place of an answer.
+local said = {
+  stuck = { "timeout", "the rule did not end in its time; rules of other calendars are off until the program is started anew" },
+  off = { "unavailable", "rules of other calendars are off since one did not end in its time, until the program is started anew" },
+  slow = { "timeout", "the rule takes too long" },
+  steps = { "too_large", "the rule has too many occurrences" },
+  busy = { "busy", "another rule is being reckoned" },
+  refused = { "unsupported", "the rule cannot be reckoned in its calendar" },
+  astray = { "internal", "the rule's occurrences are not in order" },
+  absent = { "unavailable", "rules of other calendars need libical (libical3), which is not installed" },
+  memory = { "internal", "not enough memory" },
+}
+
+-- These would be the same again.
+local lasting = { slow = true, steps = true, refused = true, astray = true }
+
+local function failure(word)
+  return errors.new(said[word][1], "RSCALE: " .. said[word][2], { part = "RSCALE" })
+end
+
+local strides = { weekly = 7 * 86400, daily = 86400, hourly = 3600, minutely = 60, secondly = 1 }
+
+-- Weeks and what is shorter are the same in all calendars: without COUNT and positions a rule of those may begin later, by
+-- whole intervals.
+local function later_start(rule, start, from)
+  local stride = strides[rule.frequency]
+  if not stride or rule.count or rule.bySetPosition then return start end
+  stride = stride * (rule.interval or 1)
+  return from > start and start + (from - start) // stride * stride or start
+end
+
+-- Where a rule of days or less counts them from the end of the month or year, libical finds none.
+local function misread(rule)
+  for _, field in ipairs { "byMonthDay", "byYearDay" } do
+    for _, number in ipairs(strides[rule.frequency] and rule[field] or {}) do
+      if number < 0 then return true end
+    end
+  end
+  return false
+end
+
+local function keep(key, answer)
+  if nkept >= KEPT then kept, nkept = {}, 0 end
+  if not kept[key] then nkept = nkept + 1 end
+  kept[key] = answer
+end
+
+--- The local times of a rule from `from` on, up to the first that is not before `to`, or `most` of them. In a task it waits.
+---@param text string the rule; UNTIL is the caller's to judge
+---@param start integer DTSTART, local, in seconds as if it were UTC
+---@param date boolean DTSTART is a DATE
+---@param from integer not before `start`
+---@param to integer
+---@param most integer
+---@return string|nil times 64-bit integers as they stand in memory, some of them before `from`
+---@return integer|lunation.Error begin all times of [begin, covered) are among them
+---@return integer? covered
+---@return integer? known nobody knows what there is from here on; math.maxinteger: all is known
+function rscale.occurrences(text, start, date, from, to, most)
+  local rule, err = rrule.parse(text)
+  if not rule then return nil, err end
+  if misread(rule) then return nil, failure "refused" end
+  rule["until"] = nil
+  local count = rule.count
+  local begin = later_start(rule, start, from)
+  local canonical = assert(rrule.format(rule))
+  local key = table.concat({ canonical, start, tostring(date) }, "|")
+  local known = kept[key]
+  if known then
+    if known.failed and known.begin == begin and known.to <= to and known.most <= most then return nil, failure(known.failed) end
+    if known.times and known.begin <= from and known.covered >= to then return known.times, known.begin, known.covered, known.known end
+  end
+  local reach = to < math.maxinteger - AHEAD and to + AHEAD or to
+  local times, covered, last = core.times(canonical, begin, date, from, reach, most, count, limits.steps, limits.time)
+  if not times then
+    if lasting[covered] then keep(key, { failed = covered, begin = begin, to = to, most = most }) end
+    return nil, failure(covered)
+  end
+  keep(key, { times = times, begin = begin, covered = covered, known = last })
+  return times, begin, covered, last
+end
+
+--- Has an agenda know the times of what repeats by another calendar, around a window. A series of which they are not to be had is
+--- shown where it starts.
+---@param agenda lunation.Agenda
+---@param calendar integer key
+---@param from integer instant
+---@param to integer
+---@param tried table<string, boolean> what was asked for already; it is added to
+---@param failed fun(id: string, err: lunation.Error) told of an event whose times are not to be had
+---@return boolean waited others had their turn meanwhile
+function rscale.supply(agenda, calendar, from, to, tried, failed)
+  local waited = false
+  for _, want in ipairs(agenda:lacks(calendar, from, to) or {}) do
+    local name = calendar .. "," .. want.event .. "," .. want.rule
+    if not tried[name] then
+      tried[name], waited = true, true
+      local times, begin, covered = rscale.occurrences(want.text, want.start, want.date, want.from, want.to, math.maxinteger)
+      if times then
+        agenda:give(calendar, want, times, begin, covered)
+      elseif begin.code == "busy" then -- the next page asks again
+        agenda:give(calendar, want, string.pack("j", want.start), want.start, want.start)
+        failed(want.id, begin)
+      else
+        agenda:give(calendar, want)
+        failed(want.id, begin)
+      end
+    end
+  end
+  return waited
+end
+
+return rscale
