@@ -1,5 +1,6 @@
 -- lunation account: the calendar accounts of users.
 
+local arguments = require "lunation.cli.arguments"
 local errors = require "lunation.errors"
 local fs = require "lunation.fs"
 local output = require "lunation.cli.output"
@@ -67,6 +68,14 @@ local function named_address(url)
   return { authority }
 end
 
+local function say_added(account, app, options)
+  if options.json then
+    output.json { id = account.id, provider = account.provider, identity = account.identity, name = account.name, app = app.id, user = options.user }
+  else
+    print(account.id)
+  end
+end
+
 local function add(words, options, context)
   local engine, err = context:engine()
   if not engine then return nil, err end
@@ -75,12 +84,17 @@ local function add(words, options, context)
   if not provider then
     return nil, errors.new("usage", ("there is no provider `%s`; there are %s"):format(words[1], table.concat(engine.providers:names(), ", ")))
   end
-  if provider.auth.kind == "oauth2" then
-    return nil, errors.new("unsupported", ("%s accounts are connected in the browser, at /api/oauth/authorize"):format(provider.title))
-  end
   local app, credentials, user, identity
   app, err = find_app(engine, options.app)
   if not app then return nil, err end
+  if provider.auth.kind == "oauth2" and not options.token_stdin then
+    local signed_in
+    signed_in, err = require("lunation.cli.sign_in").run(engine, provider, {
+      app = app, user = options.user, port = options.port, wait = options.wait, json = options.json,
+    })
+    if not signed_in then return nil, err end
+    return say_added(signed_in, app, options)
+  end
   credentials, err = read_credentials(provider, options)
   if not credentials then return nil, err end
   local account = {
@@ -90,6 +104,7 @@ local function add(words, options, context)
   local outgoing = engine.config.outgoing
   local allow = table.move(outgoing.allow, 1, #outgoing.allow, #account.settings.allow + 1, { table.unpack(account.settings.allow) })
   account.guard = { allow = allow, allow_private = outgoing.allow_private }
+  account = require("lunation.session").attach(engine, provider, account)
   identity, err = provider.identify(account)
   if not identity then return nil, err end
   user, err = engine.store:user(app.id, options.user, { create = true })
@@ -102,11 +117,7 @@ local function add(words, options, context)
     url = identity.url or options.url, username = options.username, scope = "read-write", credentials = credentials, settings = settings,
   }
   if not stored then return nil, err end
-  if options.json then
-    output.json { id = stored.id, provider = stored.provider, identity = stored.identity, name = stored.name, app = app.id, user = options.user }
-  else
-    print(stored.id)
-  end
+  say_added(stored, app, options)
 end
 
 local function list(_, options, context)
@@ -146,10 +157,12 @@ end
 local function remove(words, _, context)
   local engine, err = context:engine()
   if not engine then return nil, err end
-  local id, removed
+  local id, account, removed
   id, err = id_of(words[1])
   if not id then return nil, err end
-  removed, err = engine.store:account_remove(id)
+  account, err = engine.store:account(id)
+  if err then return nil, err end
+  if account then removed, err = require("lunation.accounts").remove(engine, account) end
   if err then return nil, err end
   if not removed then return nil, errors.new("not_found", ("there is no account %d"):format(id)) end
 end
@@ -217,8 +230,12 @@ return {
   commands = {
     add = {
       summary = "connects an account after its login was tried; prints its id",
-      usage = { "PROVIDER --user USER [--app ID] [--url URL] [--username NAME] [--password-stdin] [--name NAME]" },
-      help = "An address given with --url may be private: it is allowed for this account.",
+      usage = {
+        "PROVIDER --user USER [--app ID] [--url URL] [--username NAME] [--password-stdin] [--name NAME]",
+        "google|microsoft --user USER [--app ID] [--port PORT] [--wait SECONDS]",
+      },
+      help = "An address given with --url may be private: it is allowed for this account.\n"
+        .. "Providers with a sign-in of their own: prints its address, and waits on this machine until the browser comes back.",
       least = 1,
       configured = true,
       options = {
@@ -228,6 +245,10 @@ return {
         ["--username"] = { value = "NAME", help = "the login there" },
         ["--password-stdin"] = { help = "reads the password from the first line of standard input" },
         ["--token-stdin"] = { help = "reads a Bearer token instead" },
+        ["--port"] = {
+          value = "PORT", read = arguments.count(1), help = "where the browser comes back to; any free one without it",
+        },
+        ["--wait"] = { value = "SECONDS", read = arguments.seconds, help = "how long to wait for the browser, 10min unless told" },
         ["--name"] = { value = "NAME", help = "what the account is called" },
         ["--json"] = json_option,
       },

@@ -1,7 +1,9 @@
 --- Accounts as the pages handle them: which providers may be chosen, connecting one, removing one.
 
+local client = require "lunation.oauth.client"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
+local session = require "lunation.session"
 local task = require "lunation.task"
 
 local accounts = {}
@@ -17,11 +19,17 @@ local FIELDS = { basic = { "url", "username", "password" }, none = {} }
 ---@field kind "server"|"file"|nil what its address is of
 ---@field intro string which text explains it
 ---@field icon "server"|"cloud"|"file"|"here"
+---@field oauth boolean|nil one signs in at the provider itself
 
+---@param engine table
 ---@param provider table
 ---@return lunation.page.provider|nil nil when it cannot be connected here
-local function choice(provider)
+local function choice(engine, provider)
   local auth = provider.auth or { kind = "none" }
+  if auth.kind == "oauth2" then
+    if provider.listed == false or not client.configured(provider, session.config(engine, provider)) then return nil end
+    return { name = provider.name, title = provider.title, fields = {}, app_password = false, intro = "none", icon = "cloud", oauth = true }
+  end
   local fields = auth.fields or FIELDS[auth.kind]
   if not fields or provider.listed == false then return nil end
   local has = {}
@@ -37,7 +45,7 @@ end
 
 -- Those one signs in to come first.
 local function before(a, b)
-  local first, second = a.kind == "server" or a.app_password, b.kind == "server" or b.app_password
+  local first, second = a.oauth or a.kind == "server" or a.app_password, b.oauth or b.kind == "server" or b.app_password
   if first ~= second then return first end
   return a.title:lower() < b.title:lower()
 end
@@ -53,7 +61,7 @@ function accounts.choices(engine, wanted)
     if provider then named[provider.name] = true end
   end
   for _, name in ipairs(engine.providers:names()) do
-    local found = choice(engine.providers:get(name))
+    local found = choice(engine, engine.providers:get(name))
     if found then
       all[#all + 1] = found
       if named[found.name] then restricted[#restricted + 1] = found end
@@ -105,6 +113,23 @@ function accounts.full(engine, user, provider, identity)
   return #all >= most
 end
 
+---Keep an account whose owner has proved to be that, and begin its first sync.
+---@param engine table
+---@param account lunation.NewAccount
+---@param options { sync: boolean? }? sync=false: whoever asks does not stay for it
+---@return lunation.Account|nil
+---@return lunation.Error|nil
+function accounts.keep(engine, account, options)
+  local kept, failed = engine.store:account_add(account)
+  if not kept then return nil, failed end
+  if options and options.sync == false then return kept end
+  task.spawn(function()
+    local _, problem = engine.sync:account(kept.id, {})
+    if problem then log.warn("the first sync of an account failed", { account = kept.id, reason = tostring(problem) }) end
+  end)
+  return kept
+end
+
 ---Verify a sign-in at the provider and keep the account.
 ---@param engine table
 ---@param user table the store's user
@@ -122,23 +147,15 @@ function accounts.connect(engine, user, provider, values)
     remote = true,
   }
   -- A server may take its time at every step; the person in front of the page does not.
-  local identify = engine.providers:get(provider.name).identify
-  local known, err = task.deadline(engine.config.limits.sign_in_time or 20, identify, sign_in)
+  local known, err = task.deadline(engine.config.limits.sign_in_time or 20, engine.providers:get(provider.name).identify, sign_in)
   if not known then return nil, errors.from(err) end
   local full, failed = accounts.full(engine, user, provider.name, known.identity)
   if failed then return nil, failed end
   if full then return nil, errors.new("forbidden", "no further account", { field = "accounts" }) end
-  local account
-  account, failed = engine.store:account_add {
+  return accounts.keep(engine, {
     user = user.id, provider = provider.name, identity = known.identity, name = known.name, url = known.url or values.url,
     username = values.username, credentials = credentials, settings = known.settings,
-  }
-  if not account then return nil, failed end
-  task.spawn(function()
-    local _, problem = engine.sync:account(account.id, {})
-    if problem then log.warn("the first sync of an account failed", { account = account.id, reason = tostring(problem) }) end
-  end)
-  return account
+  })
 end
 
 ---An identity for eyes that have not proved to own it: `a•••@example.com`.

@@ -3,7 +3,9 @@
 -- Everything works without JavaScript: links, forms, and redirects after each form.
 
 local accounts = require "lunation.oauth.accounts"
+local removal = require "lunation.accounts"
 local authorize = require "lunation.oauth.authorize"
+local connecting = require "lunation.oauth.connecting"
 local errors = require "lunation.errors"
 local form = require "lunation.oauth.form"
 local language = require "lunation.pages.language"
@@ -66,7 +68,33 @@ end
 ---@field text function
 ---@field language string
 ---@field fields table<string, string> of the form
+---@field base string path of the pages
 ---@field link fun(path: string, params: table|nil): string
+
+---A request under way, if it is this browser's; else the page that says why not.
+---@param engine table
+---@param base string path of the pages
+---@param req table
+---@param query table<string, string>
+---@param id string|nil of the request; the query's, or the last one
+---@return lunation.page.step|nil
+---@return table|nil response
+local function open_step(engine, base, req, query, id)
+  local request, reason = session.load(engine, req, id)
+  if not request then return nil, failure(req, { key = "failure_" .. reason, status = reason == "browser" and 403 or 400 }) end
+  local app = engine.store:app(request.app)
+  if not app then return nil, failure(req, { key = "failure_client", status = 401 }) end
+  local tag = language.choose(request.data.language, req.headers["accept-language"])
+  return {
+    engine = engine, req = req, request = request, data = request.data, app = app, text = language.texts(tag), language = tag,
+    query = query, fields = {}, base = base,
+    link = function(path, params)
+      local list = { { "request", request.id } }
+      for _, pair in ipairs(params or {}) do list[#list + 1] = pair end
+      return base .. path .. "?" .. form.encode(list)
+    end,
+  }
+end
 
 ---The handler of a step: it runs only for the browser that began the request, and on forms only when they are ours.
 ---@param engine table
@@ -76,20 +104,9 @@ end
 local function step_of(engine, base, handler)
   return function(req)
     local query = form.decode(req.query)
-    local request, reason = session.load(engine, req, query.request)
-    if not request then return failure(req, { key = "failure_" .. reason, status = reason == "browser" and 403 or 400 }) end
-    local app = engine.store:app(request.app)
-    if not app then return failure(req, { key = "failure_client", status = 401 }) end
-    local tag = language.choose(request.data.language, req.headers["accept-language"])
-    local step = {
-      engine = engine, req = req, request = request, data = request.data, app = app, text = language.texts(tag), language = tag,
-      query = query, fields = {},
-      link = function(path, params)
-        local list = { { "request", request.id } }
-        for _, pair in ipairs(params or {}) do list[#list + 1] = pair end
-        return base .. path .. "?" .. form.encode(list)
-      end,
-    }
+    local step, refusal = open_step(engine, base, req, query, query.request)
+    if not step then return refusal end
+    local request, app = step.request, step.app
     if req.method == "POST" then
       step.fields = form.decode(req.body)
       if not session.genuine(engine, req, request, step.fields.csrf) then
@@ -136,6 +153,12 @@ local function cancel_link(step)
   return authorize.back(step.data, { { "error", "access_denied" } })
 end
 
+-- The path of the callback, below that of the site.
+local function callback_path(base, engine, name)
+  local site = (engine.config.public_url or ""):match("^%a+://[^/]+(/.-)/*$") or ""
+  return base:sub(#site + 1) .. "/callback/" .. name
+end
+
 -- Steps ---------------------------------------------------------------------------------------------------------------
 
 ---Where the application sends the browser.
@@ -159,6 +182,11 @@ local function begin(engine, base, req)
   return redirect(("%s/accounts?%s&%s"):format(base, form.encode { { "request", id } }, request.kept), 302, { cookie, session.request_cookie(engine, req, id) })
 end
 
+-- What the list of accounts says of a sign-in at a provider that came to nothing, or to less than was asked.
+local TROUBLES = {
+  denied = "error_denied", permission = "error_permission", full = "error_too_many_accounts", generic = "error_generic", unreachable = "error_unreachable",
+}
+
 ---The list of accounts, and the providers of further ones.
 local function show_accounts(step)
   local list = connected(step)
@@ -168,12 +196,14 @@ local function show_accounts(step)
     if step.query.added == tostring(account.id) and account.proven then done = step.text("added", { account = account.identity }) end
   end
   if step.query.removed then done = step.text("removed", { account = step.query.removed:sub(1, 255) }) end
+  local problem = TROUBLES[step.query.trouble]
   local providers = {}
   for index, provider in ipairs(accounts.choices(step.engine, step.data.providers)) do
     providers[index] = { name = provider.name, title = provider.title, icon = provider.icon, href = step.link("/accounts/add/" .. provider.name) }
   end
   return page(step, views.accounts {
     text = step.text, app = display_name(step.app), accounts = list, providers = providers, done = done,
+    problem = problem and step.text(problem) or nil, problem_heading = step.text "error_heading",
     continue = #list > 0 and step.link "/consent" or nil, cancel = cancel_link(step),
   })
 end
@@ -196,9 +226,60 @@ local function chosen_provider(step)
   return accounts.chosen(step.engine, step.data.providers, step.req.params.provider)
 end
 
+---To the provider, where one signs in and agrees.
+---@param step lunation.page.step
+---@param provider lunation.page.provider
+local function send_abroad(step, provider)
+  local engine = step.engine
+  local known = engine.providers:get(provider.name)
+  local url, err = engine.oauth:attempt("sign-in:" .. tostring(step.req.remote), REMOTE_ATTEMPTS, WINDOW)
+  if url then
+    url, err = connecting.begin(engine, {
+      app = step.app.id, provider = known, scope = step.data.scope, kind = "pages",
+      redirect_uri = connecting.redirect_uri(engine, known, "connect", callback_path(step.base, engine, provider.name)),
+      data = { request = step.request.id, user = step.data.user },
+    })
+  end
+  if url then return redirect(url) end
+  log.warn("nobody can be sent to a provider", { provider = provider.name, error = tostring(err) })
+  return redirect(step.link("/accounts", { { "trouble", "generic" } }))
+end
+
+-- What a person is told when they come back without an account.
+local function trouble_of(err)
+  if err.reason == "access_denied" then return "denied" end
+  if err.field == "accounts" then return "full" end
+  if err.code == "timeout" or err.code == "refused" or err.code == "network" or err.code == "resolve" then return "unreachable" end
+  return "generic"
+end
+
+---Back from the provider: with a code, or with the word that there is none.
+local function come_back(engine, base, req)
+  local query = form.decode(req.query)
+  local row, err = connecting.take(engine, query.state, req.params.provider, "pages")
+  if not row then
+    if err then log.error("a sign-in could not be read", { error = tostring(err) }) end
+    return failure(req, { key = err and "failure_generic" or "failure_expired", status = err and 500 or 400 })
+  end
+  local step, refusal = open_step(engine, base, req, query, row.data.request)
+  if not step then return refusal end
+  local user, failed = engine.store:user(row.app, row.data.user, { create = true })
+  if not user then return failure(req, { key = "failure_generic", status = errors.status(failed), app = step.app, data = step.data }) end
+  row.user = user.id
+  local account, problem = connecting.finish(engine, row, query)
+  if not account then
+    log.info("an account could not be connected", { provider = row.provider, reason = problem.reason or problem.code, error = tostring(problem) })
+    return redirect(step.link("/accounts", { { "trouble", trouble_of(problem) } }))
+  end
+  engine.store:browser_account_add(step.request.browser, account.id)
+  local permitted = account.settings.calendarPermissionGranted ~= false
+  return redirect(step.link("/accounts", { { "added", account.id }, { "trouble", not permitted and "permission" or nil } }))
+end
+
 local function show_sign_in(step)
   local provider = chosen_provider(step)
   if not provider then return redirect(step.link "/accounts") end
+  if provider.oauth then return send_abroad(step, provider) end
   return sign_in_page(step, provider, {})
 end
 
@@ -233,7 +314,7 @@ end
 
 local function sign_in(step)
   local provider = chosen_provider(step)
-  if not provider then return redirect(step.link "/accounts") end
+  if not provider or provider.oauth then return redirect(step.link "/accounts") end
   local engine, store = step.engine, step.engine.store
   local values, wrong = {}, {}
   for _, name in ipairs(provider.fields) do
@@ -276,7 +357,7 @@ end
 local function remove(step)
   local account = own_account(step, step.fields.account)
   if not account then return redirect(step.link "/accounts") end
-  local _, err = step.engine.store:account_remove(account.id)
+  local _, err = removal.remove(step.engine, step.engine.store:account(account.id) or account)
   if err then return failure(step.req, { key = "failure_generic", status = 500, app = step.app, data = step.data }) end
   return redirect(step.link("/accounts", { { "removed", account.identity } }))
 end
@@ -329,6 +410,7 @@ function browser.routes(engine, mount)
     ["/accounts"] = { GET = step(show_accounts) },
     ["/accounts/add/:provider"] = { GET = step(show_sign_in), POST = step(sign_in) },
     ["/accounts/remove"] = { GET = step(show_remove), POST = step(remove) },
+    ["/callback/:provider"] = { GET = { handler = function(req) return come_back(engine, base, req) end } },
     ["/consent"] = { GET = step(show_consent), POST = step(consent) },
   }
 end

@@ -229,6 +229,7 @@ function tokens:tokens_prune()
   local now, day = self.clock(), 86400
   return self.db:write(function(sql)
     sql.run("DELETE FROM authorizations WHERE expires < ?", now)
+    sql.run("DELETE FROM connecting WHERE expires < ?", now)
     sql.run("DELETE FROM codes WHERE expires < ?", now - day)
     sql.run("DELETE FROM attempts WHERE resets < ?", now)
     sql.run("DELETE FROM browser_accounts WHERE created < ?", now - 90 * day)

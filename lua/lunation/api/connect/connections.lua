@@ -1,6 +1,7 @@
 --- `connection-status` and `disconnect`: the accounts that a user has connected.
 
 local access = require "lunation.api.connect.access"
+local accounts_of = require "lunation.accounts"
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
 local event = require "lunation.api.connect.event"
@@ -42,7 +43,7 @@ local function disconnect(engine, who, provider, identity)
   local removed = 0
   for _, account in ipairs(accounts) do
     if not identity or account.identity == identity then
-      local ok, failed = engine.store:account_remove(account.id)
+      local ok, failed = accounts_of.remove(engine, account)
       if failed then return nil, failed end
       if ok then removed = removed + 1 end
     end

@@ -53,6 +53,8 @@ return {
   error_address = "Das ist keine Webadresse.",
   error_limit = "Zu viele Versuche. Bitte warten Sie {minutes} Min. und versuchen Sie es noch einmal.",
   error_too_many_accounts = "Es kann kein weiteres Konto verbunden werden. Entfernen Sie zuerst eines.",
+  error_denied = "Der Zugriff wurde nicht erlaubt, daher wurde nichts verbunden.",
+  error_permission = "Der Zugriff auf den Kalender fehlt. Verbinden Sie das Konto erneut und erlauben Sie ihn, sonst bleiben seine Termine unsichtbar.",
   error_generic = "Etwas ging schief. Bitte versuchen Sie es noch einmal.",
   added = "{account} ist verbunden.",
   removed = "{account} wurde entfernt.",

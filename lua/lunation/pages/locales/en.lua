@@ -53,6 +53,8 @@ return {
   error_address = "This is not a web address.",
   error_limit = "Too many attempts. Please wait {minutes} min and try again.",
   error_too_many_accounts = "No further account can be connected. Remove one first.",
+  error_denied = "Access was not given, so nothing was connected.",
+  error_permission = "Access to the calendar was not given. Connect the account again and allow it, or its events will not be seen.",
   error_generic = "Something went wrong. Please try again.",
   added = "{account} is connected.",
   removed = "{account} was removed.",

@@ -53,6 +53,8 @@ return {
   error_address = "Esto no es una dirección web.",
   error_limit = "Demasiados intentos. Espera {minutes} min y vuelve a intentarlo.",
   error_too_many_accounts = "No se puede conectar ninguna cuenta más. Quita una primero.",
+  error_denied = "No se dio acceso, así que no se ha conectado nada.",
+  error_permission = "No se dio acceso al calendario. Conecte la cuenta de nuevo y permítalo; si no, sus eventos no se verán.",
   error_generic = "Algo ha ido mal. Inténtalo de nuevo.",
   added = "{account} está conectada.",
   removed = "{account} se ha quitado.",

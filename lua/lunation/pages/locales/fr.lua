@@ -53,6 +53,8 @@ return {
   error_address = "Ce n’est pas une adresse web.",
   error_limit = "Trop de tentatives. Attendez {minutes} min et réessayez.",
   error_too_many_accounts = "Aucun autre compte ne peut être connecté. Retirez-en un d’abord.",
+  error_denied = "L’accès n’a pas été accordé : rien n’a été connecté.",
+  error_permission = "L’accès à l’agenda n’a pas été accordé. Connectez de nouveau le compte et autorisez-le, sinon ses événements resteront invisibles.",
   error_generic = "Un problème est survenu. Veuillez réessayer.",
   added = "{account} est connecté.",
   removed = "{account} a été retiré.",

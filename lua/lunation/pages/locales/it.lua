@@ -53,6 +53,8 @@ return {
   error_address = "Questo non è un indirizzo web.",
   error_limit = "Troppi tentativi. Attendi {minutes} min e riprova.",
   error_too_many_accounts = "Non si può collegare nessun altro account. Rimuovine prima uno.",
+  error_denied = "L’accesso non è stato concesso, quindi non è stato collegato nulla.",
+  error_permission = "L’accesso al calendario non è stato concesso. Colleghi di nuovo l’account e lo consenta, altrimenti i suoi eventi non si vedranno.",
   error_generic = "Qualcosa è andato storto. Riprova.",
   added = "{account} è collegato.",
   removed = "{account} è stato rimosso.",

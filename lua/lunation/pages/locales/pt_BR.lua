@@ -53,6 +53,8 @@ return {
   error_address = "Isto não é um endereço da web.",
   error_limit = "Tentativas demais. Espere {minutes} min e tente de novo.",
   error_too_many_accounts = "Não é possível conectar mais contas. Remova uma primeiro.",
+  error_denied = "O acesso não foi concedido, portanto nada foi conectado.",
+  error_permission = "O acesso à agenda não foi concedido. Conecte a conta novamente e permita o acesso; caso contrário, os eventos não serão vistos.",
   error_generic = "Algo deu errado. Tente de novo.",
   added = "{account} está conectada.",
   removed = "{account} foi removida.",

@@ -53,6 +53,8 @@ return {
   error_address = "Isto não é um endereço Web.",
   error_limit = "Demasiadas tentativas. Aguarde {minutes} min e tente de novo.",
   error_too_many_accounts = "Não é possível ligar mais contas. Remova primeiro uma.",
+  error_denied = "O acesso não foi dado, pelo que nada foi ligado.",
+  error_permission = "O acesso ao calendário não foi dado. Ligue de novo a conta e permita-o, caso contrário os seus eventos não serão vistos.",
   error_generic = "Algo correu mal. Tente de novo.",
   added = "{account} está ligada.",
   removed = "{account} foi removida.",
