@@ -90,6 +90,7 @@ FUZZ_http1   := src/host/http1.c
 FUZZ_CORE    := $(wildcard src/calendar/*.c)
 FUZZ_JSON    := src/data/buffer.c src/data/fail.c src/data/json.c src/data/json_decode.c src/data/json_encode.c
 FUZZ_ical    := $(FUZZ_CORE)
+FUZZ_ical_doc := $(FUZZ_CORE)
 FUZZ_jsonl   := $(FUZZ_CORE) $(FUZZ_JSON)
 FUZZ_tzif    := $(FUZZ_CORE)
 FUZZ_rrule   := $(FUZZ_CORE)
@@ -118,6 +119,14 @@ deps-bench-core:
 	@tools/packages $(DEPS_BUILD) $(DEPS_CORE) python3 python3-venv node:nodejs npm:npm
 deps-fuzz:
 	@tools/packages $(DEPS_BUILD) $(DEPS_FUZZ)
+
+# The scanner of calendar texts for ARM (NEON), under emulation: needs gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user.
+ICAL_PURE := $(patsubst %,src/calendar/ical_%.c,doc doc_write lines out param plain utf8)
+test-neon:
+	@tools/packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	@mkdir -p build
+	aarch64-linux-gnu-gcc -static -std=c11 -D_GNU_SOURCE -Isrc -O2 $(WARN) -o build/ical_neon tools/replay.c fuzz/ical_doc.c $(ICAL_PURE)
+	qemu-aarch64 build/ical_neon $(wildcard fuzz/seeds/ical_doc/* spec/fixtures/ical/*.ics)
 
 # The vendors' own clients and the browser driver, of the versions that spec/clients names, into build/.
 clients: build/python/.installed build/node/.installed
@@ -179,4 +188,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san lint format deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean
+.PHONY: all run caldav test test-quick test-san test-neon lint format deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean

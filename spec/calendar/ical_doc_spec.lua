@@ -1,6 +1,7 @@
 -- What the two readers and the two writers of calendar texts must agree on, whatever stands in the text; and what a text costs.
 local tree = require "lunation.ical.tree"
 local ics = require "spec.support.ics"
+local timer = require "lunation.timer"
 
 -- The same numbers in every run.
 local function sequence(seed)
@@ -62,9 +63,9 @@ describe("a calendar text", function()
       for i, line in ipairs(lines) do
         if random(4) > 1 then
           local at = random(#line)
-          line = line:sub(1, at) .. ({ "\r\n ", "\n ", "\r\n\t", "\n\t" })[random(4)] .. line:sub(at + 1)
+          line = line:sub(1, at) .. ({ "\r\n ", "\n ", "\r\n\t", "\n\t", "\r ", "\r\t" })[random(6)] .. line:sub(at + 1)
         end
-        broken[i] = line .. ({ "\r\n", "\n" })[random(2)]
+        broken[i] = line .. ({ "\r\n", "\n", "\r" })[random(3)]
       end
       local text = calendar(table.concat(broken))
       assert.same(expected, (tree.parse(text)))
@@ -110,6 +111,51 @@ describe("a calendar text", function()
     end
     local text = "\xFF\xFE" .. (open .. ("A\n"):rep(50000) .. close):gsub(".", "%0\0")
     assert.equal(open .. ("A\r\n"):rep(50000) .. close, check_cost(text))
+  end)
+
+  it("is read in a time that grows as it does, however its lines end", function()
+    local began = timer.now()
+    for _, body in ipairs { "\n", "\r", "\r\n", "A:\r", "\n\r", "A\r ", "A:1\r\r \r" } do check_cost("BEGIN:VCALENDAR\n" .. body:rep(2000000 // #body)) end
+    -- Milliseconds each; where every line looked at all that follows it, minutes.
+    assert.is_true(timer.now() - began < 10)
+  end)
+
+  it("is never more than an error, whatever its octets are", function()
+    local random = sequence(13)
+    for _ = 1, 2000 do
+      local octets = {}
+      for i = 1, random(200) do octets[i] = string.char(random(4) > 1 and random(256) - 1 or ({ 10, 13, 32, 58, 59, 61, 34, 66 })[random(8)]) end
+      local text = table.concat(octets)
+      if random(2) == 1 then text = "BEGIN:VCALENDAR\r\n" .. text end
+      local root, second = tree.parse(text)
+      if root then
+        assert.same(root, (tree.parse(tree.serialize(root))))
+      else
+        assert.is_true(second.line >= 1 and second.column >= 1 and #second.code > 0)
+      end
+      check_cost(text)
+    end
+  end)
+
+  it("loses a byte order mark that blank lines stand before", function()
+    assert.equal("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", tree.rewrite "\n\n\xEF\xBB\xBF \xEF\xBB\xBFBEGIN:VCALENDAR\nEND:VCALENDAR")
+  end)
+
+  it("is refused by what is too much of it, with the line where that stands", function()
+    for _, case in ipairs {
+      { calendar "A:1\r\n", { max = 10 }, 1, "larger than 10 octets" },
+      { calendar "A:1\r\nB:2\r\nC:3\r\n", { properties = 2 }, 4, "more than 2 properties" },
+      { calendar(("BEGIN:X\r\n"):rep(5)), { depth = 3 }, 4, "deeper than 3" },
+      { calendar(("BEGIN:X\r\n"):rep(20)), {}, 17, "deeper than 16" },
+      { calendar(("BEGIN:X\r\n"):rep(100)), { depth = 1000 }, 65, "deeper than 64" },
+    } do
+      local root, err = tree.parse(case[1], case[2])
+      assert.is_nil(root)
+      assert.equal("too_large", err.code)
+      assert.equal(case[3], err.line)
+      assert.equal(1, err.column)
+      assert.truthy(err.message:find(case[4], 1, true))
+    end
   end)
 
   it("is not rewritten when it is no calendar, or too much", function()

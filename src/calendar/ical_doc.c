@@ -304,16 +304,27 @@ static void read_property(ical_parser *p, const ical_line *line)
 		add_property(p, line, name, at, flags);
 }
 
+/* Octets of white space or of a byte order mark with which the line cannot begin. */
+static size_t octets_before(const ical_parser *p, const ical_line *line)
+{
+	if (line->length > 0 && (line->s[0] == ' ' || line->s[0] == '\t'))
+		return 1;
+	return p->doc->count == 0 && line->length >= 3 && memcmp(line->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 void ical_read_line(ical_parser *p, const ical_line *given)
 {
 	ical_line line = *given;
 	const char *colon;
 
-	/* Only the first line of a text can begin with white space; after any other it would be a fold. */
-	if (line.length > 0 && (line.s[0] == ' ' || line.s[0] == '\t')) {
+	/* Only the first line of a text can begin with white space; after any other it would be a fold. Nor may it
+	   begin with a byte order mark, which would be none behind the blank lines that are not written again. */
+	if (octets_before(p, &line) > 0) {
+		size_t n;
+
 		ical_complain(p, 1, "white space before the first line");
-		while (line.length > 0 && (line.s[0] == ' ' || line.s[0] == '\t'))
-			line.s++, line.length--;
+		while ((n = octets_before(p, &line)) > 0)
+			line.s += n, line.length -= n;
 		if (p->doc->failed)
 			return;
 	}
@@ -400,7 +411,7 @@ bool ical_doc_parse(ical_doc *doc, const char *text, size_t length, const ical_l
 	}
 	read_mark(&p);
 	if (!doc->failed) {
-		p.base = p.next = doc->text;
+		p.base = p.next = p.past_blanks = doc->text;
 		p.end = doc->text + doc->length;
 		read_all(&p);
 	}

@@ -68,13 +68,15 @@ void ical_complain(ical_parser *p, size_t column, const char *format)
 static bool next_physical(ical_parser *p, const char **s, size_t *length)
 {
 	const char *at = p->next, *stop, *cr;
-	size_t left = (size_t)(p->end - at);
 
-	if (left == 0)
+	if (at == p->end)
 		return false;
-	stop = memchr(at, '\n', left);
-	if (!stop)
-		stop = p->end;
+	if (!p->line_feed || p->line_feed < at) {
+		p->line_feed = memchr(at, '\n', (size_t)(p->end - at));
+		if (!p->line_feed)
+			p->line_feed = p->end;
+	}
+	stop = p->line_feed;
 	cr = memchr(at, '\r', (size_t)(stop - at));
 	*s = at;
 	*length = (size_t)((cr ? cr : stop) - at);
@@ -98,12 +100,17 @@ static bool folded(const ical_parser *p)
 }
 
 /* Blank lines between a line and its fold are a copying error often seen; they end nothing. */
-static bool folded_after_blanks(const ical_parser *p)
+static bool folded_after_blanks(ical_parser *p)
 {
 	const char *at = p->next;
 
-	while (at < p->end && (*at == '\r' || *at == '\n'))
-		at++;
+	if (at < p->past_blanks) {
+		at = p->past_blanks;
+	} else {
+		while (at < p->end && (*at == '\r' || *at == '\n'))
+			at++;
+		p->past_blanks = at;
+	}
 	return at > p->next && at < p->end && (*at == ' ' || *at == '\t');
 }
 

@@ -12,9 +12,12 @@ typedef struct {
 typedef struct {
 	ical_doc *doc;
 	const char *base, *next, *end;
-	uint32_t line;    /* of the physical line at next */
-	uint32_t started; /* line on which the logical line began */
-	size_t count;     /* properties so far */
+	/* What was looked for ahead, so that no octet is looked at again for every line before it. */
+	const char *past_blanks; /* where the blank lines end that were looked over last */
+	const char *line_feed;   /* the first from `next` on, unless it lies before; the end of the text without one */
+	uint32_t line;           /* of the physical line at next */
+	uint32_t started;        /* line on which the logical line began */
+	size_t count;            /* properties so far */
 	size_t max_properties;
 	int max_depth, depth;
 	bool strict;
