@@ -1,9 +1,5 @@
--- Busy times of calendar texts: events, VFREEBUSY, VAVAILABILITY; and the cases of other implementations where they are at hand.
-local host = require "lunation.host"
+-- Busy times of calendar texts: events, VFREEBUSY, VAVAILABILITY.
 local ical = require "lunation.ical"
-local json = require "lunation.json"
-
-local corpora = host.root .. "/../shared/corpora"
 
 local function text(...)
   return "BEGIN:VCALENDAR\r\n" .. table.concat({ ... }, "\r\n") .. "\r\nEND:VCALENDAR\r\n"
@@ -79,57 +75,5 @@ describe("busy times", function()
     local without = { "BUSY-TENTATIVE 03 00:00 03 08:00", "BUSY-TENTATIVE 03 16:00 04 08:00", "BUSY-TENTATIVE 04 16:00 05 00:00" }
     assert.same(without, busy(vacation(9)))
     assert.same(without, busy(vacation(0)))
-  end)
-
-  -- Of the cases that name several periods the collection keeps the first; the others are judged by the specs above.
-  it("are those that sabre/vobject and the CalDAV tester expect", function()
-    local file = io.open(corpora .. "/freebusy_cases.jsonl")
-    if not file then return pending "needs ../shared" end
-    local checked, wrong = 0, {}
-    local function stored(case)
-      local texts = {}
-      for _, each in ipairs(case.stored) do
-        local name = ("%s/ics/ccs-caldavtester__%s"):format(corpora, (each[2][1]:gsub("/", "__")))
-        local found = io.open(name, "rb")
-        if not found then return nil end
-        texts[#texts + 1] = found:read "a"
-        found:close()
-        -- a template of the tester's own
-        if texts[#texts]:find("$now", 1, true) then return nil end
-      end
-      return texts
-    end
-    local function period(at)
-      local from, to = at:match "^(.-)/(.+)$"
-      local start = require("lunation.tz").to_utc(from, "UTC")
-      if to == "P1D" then return start, start + 86400 end
-      return start, (require("lunation.tz").to_utc(to, "UTC"))
-    end
-    for line in file:lines() do
-      local case = json.decode(line)
-      local rscale = case.name:find "^Chinese" or case.name:find "^Ethiopic"
-      local texts = not case.templated and not rscale and (case.ics ~= nil and case.ics ~= json.null and { case.ics } or case.stored and stored(case))
-      if texts then
-        checked = checked + 1
-        local got = {}
-        for _, each in ipairs(texts) do
-          for _, one in ipairs(assert(ical.freebusy(each, {
-            from = case.range[1], to = case.range[2], tzid = case.tz ~= json.null and case.tz or nil,
-            availability = case.vavailability ~= json.null and case.vavailability or nil,
-          }))) do got[#got + 1] = one end
-        end
-        table.sort(got, function(a, b) return a.start < b.start end)
-        local right = #case.expected == #got or #case.expected == 1
-        for i, expected in ipairs(case.expected) do
-          local start, finish = period(expected[2])
-          local one = got[i]
-          right = right and one ~= nil and one.start == start and one.finish == finish and one.type == expected[1]:upper()
-        end
-        if not right then wrong[#wrong + 1] = case.name .. " " .. json.encode(told(got)) end
-      end
-    end
-    file:close()
-    assert.is_true(checked >= 24, "only " .. checked)
-    assert.same({}, wrong)
   end)
 end)
