@@ -33,6 +33,15 @@ local function sequence(node)
   return tonumber(component.value(node, "SEQUENCE") or "") or 0
 end
 
+-- Whether a component stands for one instance of a series. Some programs write the first second of 1970, in some zone, where they
+-- mean nothing at all.
+local function is_override(node)
+  local id = component.value(node, "RECURRENCE-ID")
+  if not id then return false end
+  local unset = id:find "^%s*1970010[12]" or id:find "^%s*19691231"
+  return not unset or (component.value(node, "DTSTART") or ""):find "^%s*19[67]" ~= nil
+end
+
 ---The events of a text by UID, in order of appearance.
 ---@param root lunation.ical.Component
 ---@return table[] series {uid=, masters={nodes}, overrides={nodes}, parent=}
@@ -50,7 +59,7 @@ function M.collect(root)
           by_uid[uid] = series
           list[#list + 1] = series
         end
-        local group = component.find(child, "RECURRENCE-ID") and series.overrides or series.masters
+        local group = is_override(child) and series.overrides or series.masters
         group[#group + 1] = child
       end
       -- Where an END is missing or misspelt, the next event stands inside of what came before it.

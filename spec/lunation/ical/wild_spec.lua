@@ -223,6 +223,17 @@ describe("events that share a UID", function()
   end)
 end)
 
+describe("a RECURRENCE-ID", function()
+  it("of 1970 is none", function()
+    assert.same({ "20250601T0000-20250602T0000", "20250602T0000-20250603T0000" },
+      told(event("RECURRENCE-ID:19700101T070000Z", "DTSTART;VALUE=DATE:20250601", "RRULE:FREQ=DAILY;COUNT=2")))
+  end)
+  it("makes one instance of what has a rule", function()
+    assert.same({ "20250603T0000-20250604T0000" },
+      told(event("RECURRENCE-ID;VALUE=DATE:20250602", "DTSTART;VALUE=DATE:20250603", "RRULE:FREQ=DAILY;COUNT=2")))
+  end)
+end)
+
 describe("values that are not what they should be", function()
   for name, case in pairs {
     ["dates without VALUE=DATE"] = { { "DTSTART:20250601", "DTEND:20250603" }, { "20250601T0000-20250603T0000" }, 0 },
