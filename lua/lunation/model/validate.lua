@@ -236,6 +236,8 @@ local fields = {
   recurrenceRules = rules, excludedRecurrenceRules = rules,
   ["lunation:conference"] = function(v, field)
     if type(v) ~= "table" then return wrong(field, "is not an object") end
+    -- A room that the provider is asked to make has no address yet.
+    if v.generate == true and v.uri == nil then return true end
     return is_text(v.uri, field .. ".uri", 65536)
   end,
   ["lunation:custom"] = custom,
