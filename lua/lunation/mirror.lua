@@ -15,6 +15,7 @@ local mirror = {}
 ---@param native table
 ---@return lunation.store.Upsert?, lunation.Error?
 function mirror.row(provider, native)
+  if type(native.id) ~= "string" or native.id == "" then return nil, errors.new("invalid_answer", "it has no id", { field = "id" }) end
   local event, err = provider.event:to(native)
   if not event then return nil, err end
   local start, finish, recurring = model.span(event)

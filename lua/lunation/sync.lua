@@ -24,6 +24,7 @@ local upstream = require "lunation.upstream"
 ---@field deleted integer
 ---@field unchanged integer
 ---@field skipped integer events that cannot be read
+---@field pushed integer? writes of our own that a crash had cut off, and that are settled now
 
 ---@class lunation.Sync
 local Sync = {}
@@ -152,7 +153,7 @@ function Sync:_run(account, fence, entry)
     end,
   }
   -- What a crash left half done is finished before the mirror is compared with the provider.
-  if self.engine.write then self.engine.write:recover { account = account.id } end
+  local settled = self.engine.write and self.engine.write:recover { account = account.id }
   local listed, err = self:_calendars(run)
   if not listed then return nil, err end
   local synced, failure = self:_events(run)
@@ -169,6 +170,7 @@ function Sync:_run(account, fence, entry)
   }, fence)
   if not kept then return nil, lost end
   local counts = run.counts
+  if settled and settled.finished > 0 then counts.pushed = settled.finished end
   if counts.created + counts.updated + counts.deleted > 0 then
     self.store:change_note { account = account.id, kind = "sync.finished", about = counts }
   end

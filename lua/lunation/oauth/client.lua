@@ -29,8 +29,12 @@ local WIDER = { ["free-busy"] = "read", read = "read-write" }
 ---@param name "authorize"|"token"|"revoke"
 ---@return string? url
 function client.endpoint(provider, config, name)
-  local url = config.urls and config.urls[name] or provider.auth[name]
+  local url = provider.auth[name]
   if type(url) == "function" then url = url(config) end
+  local given = config.urls and config.urls[name]
+  -- A bare host stands for the provider's paths on another one.
+  if given and given:find "^https?://[^/]+/?$" and url then given = given:gsub("/$", "") .. (url:match "^%a+://[^/]+(/.*)$" or "") end
+  url = given or url
   if type(url) ~= "string" then return nil end
   return (url:gsub("{([%w_]+)}", function(field)
     return tostring(config[field] or (provider.auth.defaults or {})[field] or "")

@@ -127,6 +127,7 @@ end
 local function identify(engine, provider, row, tokens, answer, permitted)
   local account = session.attach(engine, provider, {
     provider = provider.name, app = row.app, user = row.user, credentials = tokens, settings = {}, remote = true,
+    answer = answer,
   })
   local known, err = task.deadline(engine.config.limits.sign_in_time or 20, provider.identify, account)
   if not known and permitted.calendar == false then

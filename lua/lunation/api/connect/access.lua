@@ -1,10 +1,10 @@
 --- The door of the dialect: who asks, with what, and how answers leave.
 
+local caller = require "lunation.api.caller"
 local errors = require "lunation.errors"
 local failure = require "lunation.api.connect.failure"
 local form = require "lunation.oauth.form"
 local json = require "lunation.json"
-local scopes = require "lunation.oauth.scope"
 local shape = require "lunation.api.connect.shape"
 
 local access = {}
@@ -77,18 +77,6 @@ function access.either(req, names)
   return body
 end
 
----@param engine table
----@param req table
----@return lunation.identity|nil
----@return lunation.Error|nil
-local function authenticate(engine, req)
-  local header = req:header "authorization"
-  if not header then return nil, errors.new("unauthorized", "A bearer token is required") end
-  local token = header:match("^[Bb][Ee][Aa][Rr][Ee][Rr] +([^%s]+)%s*$")
-  if not token then return nil, errors.new("unauthorized", "The Authorization header holds no bearer token") end
-  return engine.oauth:verify(token)
-end
-
 ---A handler for whoever has a token.
 ---@param engine table
 ---@param needs "free-busy"|"read"|"read-write" the least scope
@@ -96,8 +84,8 @@ end
 ---@return fun(req: table): table
 function access.token(engine, needs, handler)
   return function(req)
-    local who, err = authenticate(engine, req)
-    if who and not scopes.covers(who.scope, needs) then
+    local who, err = caller.identity(engine, req)
+    if who and not caller.allows(who, needs) then
       -- The contract answers a write with a narrower token by 401.
       who, err = nil, errors.new("insufficient_scope", "Write access denied for current scope", { status = 401 })
     end

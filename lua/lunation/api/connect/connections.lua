@@ -1,10 +1,10 @@
 --- `connection-status` and `disconnect`: the accounts that a user has connected.
 
 local access = require "lunation.api.connect.access"
+local caller = require "lunation.api.caller"
 local accounts_of = require "lunation.accounts"
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
-local event = require "lunation.api.connect.event"
 local json = require "lunation.json"
 local vocabulary = require "lunation.api.connect.vocabulary"
 
@@ -72,7 +72,7 @@ function connections.disconnect(engine, req, who)
   provider, err = vocabulary.provider(engine.providers, name)
   if not provider then return nil, err end
   local key
-  key, err = event.idempotency_key(req)
+  key, err = caller.idempotency_key(req)
   if err then return nil, err end
   local function work() return disconnect(engine, who, provider, identity) end
   local result

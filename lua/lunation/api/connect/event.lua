@@ -1,6 +1,7 @@
 --- `POST`, `PUT` and `DELETE /event`.
 
 local access = require "lunation.api.connect.access"
+local caller = require "lunation.api.caller"
 local calendars = require "lunation.api.connect.calendars"
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
@@ -46,19 +47,6 @@ local function answer(engine, item, who, row, recurrence_id)
   return access.answer(root)
 end
 
----`Idempotency-Key` of a POST.
----@param req table
----@return string|nil
----@return lunation.Error|nil
-function event.idempotency_key(req)
-  local key = req.headers["idempotency-key"]
-  if key == nil or key == "" then return nil end
-  if #key > 255 or key:find("[^\32-\126]") then
-    return nil, errors.new("invalid_request", "Idempotency-Key has at most 255 visible ASCII characters", { field = "Idempotency-Key" })
-  end
-  return key
-end
-
 ---`POST /event`.
 ---@param engine table
 ---@param req table
@@ -69,7 +57,7 @@ function event.create(engine, req, who)
   local body, err = access.body(req)
   if not body then return nil, err end
   local key
-  key, err = event.idempotency_key(req)
+  key, err = caller.idempotency_key(req)
   if err then return nil, err end
   local item
   item, err = calendars.named(engine, who, body.provider, body.calendarId)
