@@ -13,7 +13,7 @@ local M = {}
 ---@field routes fun(engine: table): { mount: string, routes: table, error: fun(req: table, err: any): table }
 
 ---All dialects, in the order in which they are mounted.
-M.names = { "connect" }
+M.names = { "connect", "connections" }
 
 ---The folders that may hold a dialect's file, the first that has it wins.
 ---@param config table

@@ -125,19 +125,24 @@ function Sync:_events(run)
       return done, failure
     end
   end
-  local first
+  local first, refused
+  local all = 0
   for index, result in ipairs(task.all(work, { limit = SIDE_BY_SIDE })) do
     local failure
     if not result[1] then failure = errors.from(result[2]) elseif not result[2] then failure = errors.from(result[3]) end
     if failure and failure.code == "not_found" then run.relist = true end
     if failure and ONLY_THIS_CALENDAR[failure.code] then
       run.problem = run.problem or failure
+      refused = refused or failure
+      all = all + 1
       log.warn("a calendar cannot be synced",
         { account = run.account.id, calendar = calendars[index].id, error = tostring(failure) })
     elseif failure and (not first or upstream.refused(failure)) then
       first = failure
     end
   end
+  -- Where no calendar is left, there is nothing that was synced.
+  if not first and all == #calendars and refused and not run.relist then first = refused end
   if first then return nil, first end
   return true
 end

@@ -13,6 +13,7 @@ local oauth = {}
 ---@field requests table[] {method, path, query, authorization, body} as they came
 ---@field tokens table<string, table> access token to {refresh=}
 ---@field refresh table<string, boolean> refresh tokens that are good
+---@field api (fun(req: table): table?)? answers /api before `answers` do
 ---@field answers table[] what /api answers next: {status=, headers=, body=, delay=}, or a function of the request
 
 --- Starts one.
@@ -74,7 +75,7 @@ function oauth.start(options)
   local function api(req)
     local bearer = (req.headers["authorization"] or ""):match "^Bearer (.+)$"
     if not bearer or not (self.tokens[bearer] or bearer == "fixed") then return refuse("unauthorized", 401) end
-    local answer = table.remove(self.answers, 1)
+    local answer = self.api and self.api(req) or table.remove(self.answers, 1)
     if type(answer) == "function" then answer = answer(req) end
     answer = answer or { body = '{"fine":true}' }
     self.active = self.active + 1
