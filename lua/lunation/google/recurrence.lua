@@ -59,9 +59,9 @@ local function rules(name)
       if native.recurrence == nil or native.recurrence == json.null then return nil end
       local event = frame(native, context)
       if not event then return nil end
-      if type(native.recurrence) ~= "table" then return nil, "is not a list of lines" end
+      if type(native.recurrence) ~= "table" and name == "RRULE" then return nil, "is not a list of lines" end
       local list = {}
-      for _, line in ipairs(native.recurrence) do
+      for _, line in ipairs(lines_of(native)) do
         local kind, _, text = split(line)
         if kind == name then
           local parsed, why = rule.from_rrule(text, event)

@@ -226,7 +226,8 @@ local function field(name, pick)
     read = function(native, context)
       local times = times_of(native, context)
       if times then return pick(times) end
-      if context.times_field == name then return nil, context.times_why end
+      -- A zone that is wrong leaves no start either, which every event has.
+      if context.times_field == name or name == "start" then return nil, context.times_why end
     end,
     write = function(native, _, context)
       if context.written == native then return true end

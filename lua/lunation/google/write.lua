@@ -161,7 +161,8 @@ local function write_exceptions(account, calendar, job)
   for place, want in pairs(wanted) do
     local have, began = have_all[place], had[place]
     local live = began and began.status ~= "cancelled"
-    if not live or not have then began = series.base_of(actual, want) or {} end
+    -- A new exception, or one that Google has reset, begins as its series was meant to be.
+    if not live or not have then began = series.base_of(job.master, want) or {} end
     local patch = instance_patch(want, began, have)
     if next(patch) ~= nil then
       jobs[#jobs + 1] = {
@@ -252,7 +253,7 @@ function M.create(account, calendar, native, opts)
   actual, err = events.fetch(account, calendar, id)
   if not actual then return nil, err end
   return write_exceptions(account, calendar, {
-    wanted = native.exceptions, had = {}, actual = actual, opts = opts, master_changed = true,
+    wanted = native.exceptions, had = {}, actual = actual, master = native, opts = opts, master_changed = true,
   })
 end
 
@@ -299,7 +300,7 @@ function M.update(account, calendar, native, opts)
     if not actual then return nil, err end
   end
   return write_exceptions(account, calendar, {
-    wanted = wanted, had = had, actual = actual, opts = opts, master_changed = changed,
+    wanted = wanted, had = had, actual = actual, master = native, opts = opts, master_changed = changed,
   })
 end
 
