@@ -6,7 +6,7 @@ PREFIX  ?= /usr/local
 PKGS         := lua5.4 libuv openssl libcurl sqlite3 expat libical libnghttp2 zlib
 DEPS_BUILD   := gcc pkg-config libc6-dev liblua5.4-dev libuv1-dev libssl-dev libcurl4-openssl-dev libsqlite3-dev \
                 libexpat1-dev libical-dev libicu-dev libnghttp2-dev zlib1g-dev tzdata ca-certificates
-DEPS_QUICK   := lua5.4 lua-busted lua-cjson lua-check clang-format-14 curl openssl python3 python3-venv sqlite3 procps radicale
+DEPS_QUICK   := lua5.4 lua-busted lua-cjson lua-check clang-format-14 curl openssl python3 python3-dateutil python3-venv sqlite3 procps radicale
 DEPS_SERVERS := xandikos davical postgresql php-cli php-pgsql php-sqlite3 php-curl php-mbstring php-xml php-sabre-dav \
                 cyrus-caldav cyrus-imapd cyrus-common cyrus-admin sasl2-bin libsasl2-modules
 DEPS_BROWSER := chromium fonts-dejavu-core fonts-noto-core
@@ -104,6 +104,13 @@ build/fuzz/%: fuzz/%.c $(HDR) $$(FUZZ_$$*)
 	@mkdir -p $(@D)
 	clang-14 -std=c11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $< $(FUZZ_$*) $(FUZZ_LIBS)
 
+# Random recurrence rules against python-dateutil and rrule-temporal, from SEED on, and what libical makes of such.
+SEED ?= 1
+fuzz-rrule: deps-quick all clients build/recurrence-libical
+	build/lunation run tools/fuzz_rrule.lua $(FUZZ_SECONDS) $(SEED)
+build/recurrence-libical: spec/clients/recurrence_libical.c
+	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $< -lical
+
 # Installs what is missing, and asks for nothing when all is there.
 deps:
 	@tools/packages $(DEPS_BUILD)
@@ -188,4 +195,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san test-neon lint format deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean
+.PHONY: all run caldav test test-quick test-san test-neon lint format fuzz-rrule deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean
