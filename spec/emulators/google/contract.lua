@@ -172,7 +172,7 @@ local function check_body(call, method, document)
   local node = document.schemas[method.request["$ref"]]
   local report = {}
   local nulls = method.httpMethod == "PATCH" and call.contract.service ~= "people"
-  schema.check(document, node, body, "", report, { nulls = nulls, readonly = call.contract.service == "people" })
+  schema.check(document, node, body, "", report, { nulls = nulls, readonly = method.id == "people.people.createContact" })
   for _, one in ipairs(report) do note(call, "request", "body." .. one.where, one.message) end
   for name, property in pairs(node.properties or {}) do
     if is_required(property, method.id) and body[name] == nil then note(call, "request", "body." .. name, "is missing") end
