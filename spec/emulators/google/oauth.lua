@@ -121,13 +121,13 @@ local function identity_token(user, client, nonce)
   return head .. "." .. claims .. "." .. crypto.base64url(crypto.sign(pair.private, head .. "." .. claims))
 end
 
-local function access(grant)
+local function access(grant, scope)
   local text = "ya29." .. crypto.base64url(crypto.random(32))
   local life = world.access_lifetime or TOKEN_LIFE
   world.tokens[text] = {
-    user = grant.user, client = grant.client, scopes = scopes.parse(grant.scope), scope = grant.scope, expires = world.now() + life, grant = grant,
+    user = grant.user, client = grant.client, scopes = scopes.parse(scope), scope = scope, expires = world.now() + life, grant = grant,
   }
-  return { access_token = text, expires_in = life, scope = grant.scope, token_type = "Bearer" }
+  return { access_token = text, expires_in = life, scope = scope, token_type = "Bearer" }
 end
 
 local function new_refresh(grant)
@@ -136,12 +136,21 @@ local function new_refresh(grant)
   return text
 end
 
+-- Nothing that came of a grant works any more.
+local function finish(grant)
+  grant.revoked = true
+  for text, one in pairs(world.tokens) do
+    if one.grant == grant then world.tokens[text] = nil end
+  end
+  world.grants[grant.client .. " " .. grant.user] = nil
+end
+
 local function by_code(call, form, client)
   local held = world.codes[form.code or ""]
   if not held or held.client ~= client then refuse(400, "invalid_grant", "Malformed auth code.") end
   if held.used then
     -- a code that comes twice ends what it gave
-    if held.grant then held.grant.revoked = true end
+    if held.grant then finish(held.grant) end
     refuse(400, "invalid_grant", "Bad Request")
   end
   if held.expires <= world.now() then refuse(400, "invalid_grant", "Bad Request") end
@@ -158,7 +167,7 @@ local function by_code(call, form, client)
   held.used = true
   local grant = { user = held.user, client = client, scope = held.scope, scopes = scopes.parse(held.scope) }
   held.grant = grant
-  local answer = access(grant)
+  local answer = access(grant, grant.scope)
   if held.offline and held.fresh then answer.refresh_token = new_refresh(grant) end
   world.grants[client .. " " .. held.user] = grant
   if grant.scopes.openid then answer.id_token = identity_token(world.users[held.user], client, held.nonce) end
@@ -171,14 +180,12 @@ local function by_refresh(call, form, client)
   if not grant or grant.revoked then refuse(400, "invalid_grant", "Token has been expired or revoked.") end
   if grant.client ~= client then refuse(401, "unauthorized_client", "Unauthorized") end
   call.user = world.users[grant.user]
-  local narrowed = grant
   if form.scope and form.scope ~= "" then
     for scope in form.scope:gmatch("%S+") do
       if not grant.scopes[scope] then refuse(400, "invalid_scope", "Some requested scopes were invalid.") end
     end
-    narrowed = setmetatable({ scope = form.scope }, { __index = grant })
   end
-  local answer = access(narrowed)
+  local answer = access(grant, form.scope ~= "" and form.scope or grant.scope)
   if call:fault "rotate_refresh" or world.rotate then
     world.refresh[form.refresh_token] = nil
     answer.refresh_token = new_refresh(grant)
@@ -210,13 +217,7 @@ local function revoke(call)
   local text = form.token or call.args.token
   local held = text and (world.refresh[text] or world.tokens[text] and world.tokens[text].grant)
   if not held or held.revoked then refuse(400, "invalid_token", "Token expired or revoked") end
-  held = getmetatable(held) and getmetatable(held).__index or held
-  held.revoked = true
-  for known, one in pairs(world.tokens) do
-    local grant = one.grant
-    if grant and (grant == held or (getmetatable(grant) and getmetatable(grant).__index == held)) then world.tokens[known] = nil end
-  end
-  world.grants[held.client .. " " .. held.user] = nil
+  finish(held)
   return { status = 200, body = json.object {} }
 end
 
@@ -242,11 +243,13 @@ local function userinfo(call)
 end
 
 local function tokeninfo(call)
-  local held = world.tokens[call.args.access_token or ""]
+  local form = server.decode_form(call.text)
+  local text = call.args.access_token or form.access_token or (call.headers["authorization"] or ""):match "^[Bb]earer%s+(%S+)$"
+  local held = world.tokens[text or ""]
   if not held or (held.expires and held.expires <= world.now()) then refuse(400, "invalid_token", "Invalid Value") end
   return { status = 200, body = {
     aud = held.client, azp = held.client, sub = world.users[held.user].id, email = held.user, email_verified = "true", scope = held.scope or "",
-    expires_in = held.expires and ("%d"):format(held.expires - world.now()) or nil, access_type = "offline",
+    expires_in = held.expires and ("%d"):format(math.floor(held.expires - world.now())) or nil, access_type = "offline",
   } }
 end
 
@@ -275,7 +278,7 @@ oauth.routes = {
   ["/revoke"] = { POST = { handler = revoke } },
   ["/o/oauth2/revoke"] = { POST = { handler = revoke } },
   ["/v1/userinfo"] = info, ["/oauth2/v3/userinfo"] = info, ["/oauth2/v2/userinfo"] = info,
-  ["/tokeninfo"] = { GET = { handler = tokeninfo } },
+  ["/tokeninfo"] = { GET = { handler = tokeninfo }, POST = { handler = tokeninfo } },
   ["/oauth2/v3/certs"] = { GET = { handler = keys } },
   ["/.well-known/openid-configuration"] = { GET = { handler = configuration } },
 }
