@@ -26,6 +26,7 @@ config.limits = {
   drain_time = { "seconds", 25, "requests in flight at TERM, and an old state after a reload" },
   stuck_time = { "seconds", 60, "a worker whose loop does not turn, before it is replaced; 0 is never" },
   requests_per_minute = { "count", 0, "requests of a token, else of an address; 0 is off" },
+  notifications_per_minute = { "count", 6000, "notices of services from one address; 0 is off" },
   -- what a request may carry or ask
   json_depth = { "count", 64, "nesting of JSON" },
   parameters = { "count", 256, "query parameters" },
@@ -169,7 +170,13 @@ local app_fields = {
   trusted_origins = urls_of, branding = table_of,
 }
 local listener_fields = { cert = string_of, key = string_of }
-local sync_fields = { max_age = seconds_of, deadline = seconds_of }
+-- Whether services are asked to send notices: "auto" where public_url is https.
+local function push_of(value, what)
+  if value == "auto" or value == "always" or value == "never" then return value end
+  error(("%s: auto, always or never expected"):format(what), 0)
+end
+
+local sync_fields = { max_age = seconds_of, deadline = seconds_of, push = push_of }
 local outgoing_fields = { allow = strings_of, proxy = check_url, allow_private = boolean_of }
 local function log_level_of(value, what)
   if log_levels[check_type(value, "string", what)] then return value end

@@ -12,6 +12,7 @@ local parts = {
   jobs = "lunation.jobs",
   changes = "lunation.changes",
   oauth = "lunation.oauth",
+  subscriptions = "lunation.subscriptions",
 }
 
 ---@class lunation.Engine
@@ -25,6 +26,7 @@ local parts = {
 ---@field jobs table
 ---@field changes table
 ---@field oauth table
+---@field subscriptions lunation.Subscriptions
 local Engine = {}
 
 function Engine.__index(self, name)

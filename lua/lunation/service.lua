@@ -5,6 +5,7 @@ local dialects = require "lunation.dialect"
 local engines = require "lunation.engine"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
+local notifications = require "lunation.notifications"
 local origins = require "lunation.origins"
 local router = require "lunation.router"
 local server = require "lunation.server"
@@ -31,6 +32,8 @@ local function routes_of(engine, scripts)
       error = dialect.error, before = dialect.before, origins = dialect.origins or trusted, dialect = name,
     })
   end
+  local notices = notifications.routes(engine)
+  routes:mount(notices.mount, notices.routes, { error = notices.error })
   if scripts then scripts:mount(routes, engine) end
   return routes
 end
@@ -85,6 +88,7 @@ function service.start(cfg, inherited)
   for url, fd in pairs(self.inherited.sockets or {}) do
     if not self.listeners[url] then core.shut(fd) end
   end
+  engine.subscriptions:start()
   engine.jobs:start()
   return self
 end

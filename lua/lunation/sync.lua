@@ -175,6 +175,7 @@ function Sync:_run(account, fence, entry)
   }, fence)
   if not kept then return nil, lost end
   local counts = run.counts
+  if self.engine.subscriptions then self.engine.subscriptions:look(account, provider) end
   if settled and settled.finished > 0 then counts.pushed = settled.finished end
   if counts.created + counts.updated + counts.deleted > 0 then
     self.store:change_note { account = account.id, kind = "sync.finished", about = counts }
@@ -216,7 +217,7 @@ function Sync:_under_lease(before, entry)
       if number then self.store:release(lease_name(before.id), number) end
       return nil, missing or errors.new("not_found", "no such account")
     end
-    local over = moved(before, account) and not entry.force and not entry.wanted
+    local over = moved(before, account) and not entry.force and not entry.fresh and not entry.wanted
     if number then
       local cancelled = false
       local lease <close> = hold_lease(self.store, before.id, number, function()
@@ -248,15 +249,17 @@ end
 --- wanted now is followed by one that does.
 function Sync:_shared(account, options)
   local entry = self.running[account.id]
-  if entry and not covers(entry.wanted, options.wanted) then
+  if entry and (options.fresh or not covers(entry.wanted, options.wanted)) then
     entry.next = entry.next or task.spawn(function()
       entry.handle:wait()
-      return self:_shared(account, options):wait()
+      local ended, counts, err = self:_shared(account, options):wait()
+      if not ended then error(counts, 0) end
+      return counts, err
     end)
     return entry.next
   end
   if not entry then
-    entry = { listeners = {}, force = options.force, wanted = options.wanted }
+    entry = { listeners = {}, force = options.force, fresh = options.fresh, wanted = options.wanted }
     self.running[account.id] = entry
     entry.handle = task.spawn(function()
       local _ <close> = setmetatable({}, { __close = function() self.running[account.id] = nil end })
@@ -346,8 +349,9 @@ end
 
 --- Syncs one account now and waits for the end.
 ---@param id integer
----@param options { force: boolean?, progress: fun(news: table)? }? force: also when it failed a moment ago, and with a
----  fresh list of calendars; progress: called with {account=, calendar=, index=, calendars=, events=}
+---@param options { force: boolean?, fresh: boolean?, progress: fun(news: table)? }? force: also when it failed a moment ago, and
+---  with a fresh list of calendars; fresh: begun after this call, whatever runs already; progress: called with
+---  {account=, calendar=, index=, calendars=, events=}
 ---@return lunation.SyncCounts?, lunation.Error?
 function Sync:account(id, options)
   options = options or {}

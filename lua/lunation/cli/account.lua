@@ -126,8 +126,9 @@ local function list(_, options, context)
   local accounts
   accounts, err = engine.store:accounts { app = options.app }
   if not accounts then return nil, err end
-  local users = {}
+  local users, subscribed = {}, engine.store:subscribed_accounts()
   for _, account in ipairs(accounts) do
+    account.updates = engine.subscriptions:way(account, subscribed)
     users[account.user] = users[account.user] or (engine.store:user_by_id(account.user) or {}).name
   end
   if options.json then
@@ -135,8 +136,10 @@ local function list(_, options, context)
     for i, account in ipairs(accounts) do
       accounts[i] = {
         id = account.id, app = account.app, user = users[account.user], provider = account.provider, identity = account.identity,
-        name = account.name, url = account.url, status = account.status, synced_at = account.synced_at,
-        error = account.error and { code = account.error.code, message = account.error.message },
+        name = account.name, url = account.url, status = account.status, synced_at = account.synced_at, updates = account.updates,
+        error = account.error and {
+          code = account.error.code, message = account.error.message, reason = account.error.reason, details = account.error.details,
+        },
       }
     end
     output.json(json.array(accounts))
@@ -148,6 +151,7 @@ local function list(_, options, context)
     { "SYNCED", function(account)
       return account.synced_at and os.date("%Y-%m-%d %H:%M:%S", math.floor(account.synced_at)) or "never"
     end },
+    { "UPDATES", "updates" },
     { "STATUS", function(account)
       return account.error and ("%s: %s"):format(account.status, account.error.message or account.error.code) or account.status
     end },

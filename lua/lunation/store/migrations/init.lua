@@ -15,4 +15,5 @@ return {
   { version = 2, name = "002_tokens" },
   { version = 3, name = "003_imports" },
   { version = 4, name = "004_providers" },
+  { version = 5, name = "005_subscriptions" },
 }
