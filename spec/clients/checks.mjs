@@ -12,7 +12,8 @@ function sorted(value) {
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }
 
-export function check(what, got, wanted = true) {
+export function check(what, got, ...rest) {
+  const wanted = rest.length > 0 ? rest[0] : true;
   done += 1;
   if (JSON.stringify(sorted(got)) !== JSON.stringify(sorted(wanted))) {
     throw new Error(`${what}: ${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`);

@@ -30,9 +30,13 @@ describe("the Google emulator under the vendor's clients #clients", function()
     if not google.has_contract then pending("no contract was found to hold the requests against") end
   end
 
-  for _, name in ipairs { "calendar" } do
+  for _, name in ipairs { "calendar", "people", "admin" } do
     it("npm @googleapis/" .. name, function()
       run { "node", host.root .. "/spec/clients/google_" .. name .. ".mjs" }
     end)
   end
+
+  it("PyPI google-api-python-client", function()
+    run { host.root .. "/build/python/bin/python", host.root .. "/spec/clients/google_api.py" }
+  end)
 end)

@@ -34,6 +34,11 @@ function conference.apply(row, body, call, calendar, merged)
     data.conferenceData, data.hangoutLink = nil, nil
     return
   end
+  local given = {}
+  for name, value in pairs(asked) do
+    if value ~= json.null then given[name] = value end
+  end
+  asked = given
   local request = asked.createRequest
   local known = data.conferenceData
   if not request or asked.conferenceSolution then

@@ -148,8 +148,8 @@ local function values(stored, field)
 end
 
 local function clause_of(text)
-  local negated, rest = text:match "^NOT%s+(.+)$"
-  local field, operator, value = (rest or text):match '^%s*([%w_%.]+)%s*(!?[=:])%s*"?(.-)"?%s*$'
+  local negated = text:match "^%s*NOT%s+(.+)$"
+  local field, operator, value = (negated or text):match '^%s*([%w_%.]+)%s*(!?[=:])%s*"?(.-)"?%s*$'
   if not field then fail(400, "invalid", "Invalid Input: query") end
   return function(stored)
     local found = false

@@ -88,9 +88,11 @@ end
 ---@return table[] items
 ---@return string? next
 function pages.slice(call, cursor, at, size)
+  -- no token twice, so that only a listing without end looks like one
   local function token(position)
     keep(cursor)
-    return pages.seal { cursor = cursor.id, at = position }
+    cursor.given = (cursor.given or 0) + 1
+    return pages.seal { cursor = cursor.id, at = position, given = cursor.given }
   end
   if call:fault "empty_page" then return {}, token(at) end
   if call:fault "endless" then
