@@ -73,14 +73,16 @@ describe("Google's event", function()
         { ["lunation:conference"] = false } },
       { "kind", { eventType = "focusTime" }, { ["lunation:eventType"] = "focusTime" } },
       { "ordinary kind", { eventType = "default" }, { ["lunation:eventType"] = false } },
-      { "zone in other words", { start = { dateTime = "2025-03-03T08:30:00Z", timeZone = "Europe/Berlin" } }, { start = "2025-03-03T09:30:00", timeZone = "Europe/Berlin" } },
+      { "zone in other words", { start = { dateTime = "2025-03-03T08:30:00Z", timeZone = "Europe/Berlin" } },
+        { start = "2025-03-03T09:30:00", timeZone = "Europe/Berlin" } },
       { "two zones", { ["end"] = { dateTime = "2025-03-03T06:30:00-05:00", timeZone = "America/New_York" } },
         { duration = "PT3H", ["lunation:endTimeZone"] = "America/New_York" } },
       { "UTC", { start = { dateTime = "2025-03-03T08:30:00Z", timeZone = "UTC" } }, { start = "2025-03-03T08:30:00", timeZone = "Etc/UTC" } },
       { "no zone", { start = { dateTime = "2025-03-03T09:30:00+01:00" } }, { start = "2025-03-03T08:30:00", timeZone = "Etc/UTC" } },
       { "zone of the calendar", { start = { dateTime = "2025-03-03T09:30:00+01:00" }, ["lunation:timeZone"] = "Europe/Berlin" },
         { start = "2025-03-03T09:30:00", timeZone = "Europe/Berlin" } },
-      { "zone that nobody knows", { start = { dateTime = "2025-03-03T09:30:00+01:00", timeZone = "Mars/Olympus" } }, { start = "2025-03-03T08:30:00", timeZone = "Etc/UTC" } },
+      { "zone that nobody knows", { start = { dateTime = "2025-03-03T09:30:00+01:00", timeZone = "Mars/Olympus" } },
+        { start = "2025-03-03T08:30:00", timeZone = "Etc/UTC" } },
       { "second pass of an hour", { start = { dateTime = "2025-10-26T02:30:00+01:00", timeZone = "Europe/Berlin" },
         ["end"] = { dateTime = "2025-10-26T03:30:00+01:00", timeZone = "Europe/Berlin" } }, { start = "2025-10-26T01:30:00", timeZone = "Etc/UTC" } },
       { "day", { start = { date = "2025-03-30" }, ["end"] = { date = "2025-03-31" } },
@@ -139,8 +141,8 @@ describe("Google's event", function()
       ["has a line that is none"] = { { recurrence = { "RRULE:FREQ=DAILY", "nonsense" } }, "recurrence" },
       ["has an exception without place"] = { { recurrence = { "RRULE:FREQ=DAILY" }, exceptions = { x = { id = "abc12_x", status = "cancelled" } } },
         "exceptions.abc12_x.originalStartTime" },
-      ["recurs in a zone that nobody knows"] = { { recurrence = { "RRULE:FREQ=DAILY" }, start = { dateTime = "2025-03-03T09:30:00+01:00", timeZone = "Mars/Olympus" } },
-        "start" },
+      ["recurs in a zone that nobody knows"] = { { recurrence = { "RRULE:FREQ=DAILY" },
+        start = { dateTime = "2025-03-03T09:30:00+01:00", timeZone = "Mars/Olympus" } }, "start" },
     }
     for what, case in pairs(cases) do
       it(what, function()
@@ -349,8 +351,7 @@ local function random_event()
       local kind = math.random(4)
       if kind == 1 then overrides[keys[i]] = { excluded = true } end
       if kind == 2 then overrides[keys[i]] = { title = "Other " .. i, description = event.description and null or nil } end
-      if kind == 3 then overrides[keys[i]] = { start = keys[i]:sub(1, 10) .. (all_day and "T00:00:00" or "T23:15:00"), duration = all_day and "P2D" or "PT5M" } end
-      if all_day and kind == 3 then overrides[keys[i]].start = nil end
+      if kind == 3 then overrides[keys[i]] = { start = not all_day and keys[i]:sub(1, 10) .. "T23:15:00" or nil, duration = all_day and "P2D" or "PT5M" } end
     end
     event.recurrenceOverrides = next(overrides) and overrides or nil
   end

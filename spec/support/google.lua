@@ -28,11 +28,13 @@ end
 ---An account at the emulator, without a store.
 ---@param emulated spec.Emulator
 ---@param email string?
----@param limits table?
-function google.account(emulated, email, limits)
-  email = email or "alice@example.com"
+---@param options { limits: table?, config: table?, settings: table? }?
+function google.account(emulated, email, options)
+  email, options = email or "alice@example.com", options or {}
+  local config = { urls = google.urls(emulated) }
+  for name, v in pairs(options.config or {}) do config[name] = v end
   local account = oauth.account(google.provider(), {
-    config = { urls = google.urls(emulated) }, credentials = { token = emulated.users[email] }, settings = {}, limits = limits,
+    config = config, credentials = { token = emulated.users[email] }, settings = options.settings or {}, limits = options.limits,
   })
   account.identity = email
   return account

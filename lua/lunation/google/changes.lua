@@ -15,8 +15,8 @@ local M = {}
 ---@field query table the parameters of the listing that the token came from
 ---@field orphans table<string, string>? instances that stand alone: id to the id of their series
 
--- What a listing asks for. Recurring events are expanded here, never by Google.
-local LISTING = { maxResults = 500, singleEvents = false }
+-- Events of one page, where the configuration does not say (`page_size`).
+local PAGE = 500
 local LARGEST_BATCH = 250
 
 local Run = {}
@@ -25,7 +25,8 @@ Run.__index = Run
 local function new_run(account, calendar, state)
   return setmetatable({
     account = account, calendar = calendar, reset = state == nil,
-    query = state and state.query or LISTING, orphans = {},
+    -- Recurring events are expanded here, never by Google.
+    query = state and state.query or { maxResults = account.config.page_size or PAGE, singleEvents = false }, orphans = {},
     -- Of this run: masters given out, and gone; instances that wait; series to be read again.
     given = {}, gone = {}, waiting = {}, again = {},
     had_orphans = state and state.orphans or {},
@@ -82,7 +83,7 @@ function Run:take(page, batch)
       events.keep(item, page, self.account)
       if series.is_master(item) and type(item.id) == "string" then
         masters[item.id] = self:changed_master(item)
-        self.given[item.id], self.gone[item.id] = true, nil
+        self.given[item.id], self.gone[item.id] = self.reset or { id = item.id, iCalUID = item.iCalUID }, nil
       end
       batch.upserts[#batch.upserts + 1] = masters[item.id] or item
     else
@@ -147,6 +148,14 @@ function Run:alone(item, batch)
   batch.upserts[#batch.upserts + 1] = item
 end
 
+-- A series that changed along with instances of it is read again: instances that its new rule does not have are told as
+-- cancelled, and are nothing that a listing would show.
+function Run:settle_changed()
+  for id, item in pairs(self.given) do
+    if self.waiting[id] and type(item) == "table" then self.again[id] = item end
+  end
+end
+
 local function last_of_each(instances)
   local by_id, order = {}, {}
   for _, item in ipairs(instances) do
@@ -190,6 +199,7 @@ end
 -- The end of a run: what waited finds its place.
 function Run:finish(token)
   local batch = { upserts = {}, deletes = {}, reset = self.reset or nil, more = false }
+  if not self.reset then self:settle_changed() end
   local done, err = self:read_again(batch)
   if not done then return nil, err end
   for id, instances in pairs(self.waiting) do
