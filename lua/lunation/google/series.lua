@@ -238,7 +238,7 @@ function Overrides:change(key, patch)
   local native
   if old then
     native = self.fresh and without(old, identity) or mapping.copy(old)
-    if self.fresh then native.originalStartTime, native.recurringEventId = time.original_start(key, self.event), nil end
+    if self.fresh then native.originalStartTime, native.iCalUID = time.original_start(key, self.event), self.native.iCalUID end
   else
     native = M.base(self.native, key)
     native.id = not self.fresh and self.known[key] and self.known[key].id or nil

@@ -144,6 +144,8 @@ local function send_instances(account, calendar, master, jobs, opts)
       if found then answer, failed = session.call(account, patch_call(calendar, found.id, job.patch, opts)) end
     end
     if answer then
+      -- What was cancelled is, whatever the answer shows of it.
+      answer.status = job.patch.status == "cancelled" and "cancelled" or answer.status
       answers[job.place] = series.exception(events.keep(answer, nil, account))
     elseif not (job.leftover and gone(failed)) then
       return nil, failed
