@@ -57,9 +57,9 @@ local function later_start(rule, start, from)
   return from > start and start + (from - start) // stride * stride or start
 end
 
--- Where a rule of days or less counts them from the end of the month or year, libical finds none, and it takes no positions of such.
+-- Where a rule of weeks or less counts them from the end of the month or year, libical finds none, and it looks at no positions of such.
 local function misread(rule)
-  if strides[rule.frequency] and rule.frequency ~= "weekly" and rule.bySetPosition then return true end
+  if strides[rule.frequency] and rule.bySetPosition then return true end
   for _, field in ipairs { "byMonthDay", "byYearDay" } do
     for _, number in ipairs(strides[rule.frequency] and rule[field] or {}) do
       if number < 0 then return true end

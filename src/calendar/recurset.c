@@ -418,16 +418,12 @@ static void foreign_start(struct source *s, const struct recur_set *set, int64_t
 	s->ended = s->lacks;
 }
 
-struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
+void recur_iter_start(struct recur_iter *it, int64_t from)
 {
-	struct recur_iter *it = malloc(sizeof(*it) + set->nrules * sizeof(it->sources[0]));
+	const struct recur_set *set = it->set;
 
-	if (it == NULL)
-		return NULL;
-	it->set = set;
 	it->last = from == INT64_MIN ? INT64_MIN : from - 1;
 	it->next_date = times_find(&set->dates, from);
-	it->nsources = set->nrules;
 	for (size_t i = 0; i < set->nrules; i++) {
 		struct source *s = &it->sources[i];
 
@@ -447,6 +443,17 @@ struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
 	it->plain = set->nrules == 1 && !set->foreign && !set->rules[0].exclude && !set->dates.count &&
 		    !set->excluded.count && !set->excluded_days.count && !set->excluded_instants.count &&
 		    !(set->date && set->rules[0].rule.freq < RRULE_DAILY);
+}
+
+struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from)
+{
+	struct recur_iter *it = malloc(sizeof(*it) + set->nrules * sizeof(it->sources[0]));
+
+	if (it == NULL)
+		return NULL;
+	it->set = set;
+	it->nsources = set->nrules;
+	recur_iter_start(it, from);
 	return it;
 }
 

@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SET_TYPE "lunation.rrule.set"
@@ -17,14 +18,22 @@ struct set_box {
 	bool utc;         /* DTSTART has a Z */
 	bool as_utc;      /* occurrences are asked for in UTC */
 	lua_Integer most; /* how many times of a rule of another calendar were asked for last */
+	/* What `instants` works with, kept from call to call. */
+	struct recur_iter *iter;
+	int64_t *at;
+	size_t room;
 };
 
 static int set_gc(lua_State *L)
 {
 	struct set_box *box = luaL_checkudata(L, 1, SET_TYPE);
 
+	recur_iter_free(box->iter);
 	recur_set_free(box->set);
+	free(box->at);
+	box->iter = NULL;
 	box->set = NULL;
+	box->at = NULL;
 	return 0;
 }
 
@@ -189,6 +198,9 @@ static struct set_box *push_set(lua_State *L, int arg)
 	box->utc = start.utc;
 	box->as_utc = flag(L, arg, "utc");
 	box->most = 0;
+	box->iter = NULL;
+	box->at = NULL;
+	box->room = 0;
 	luaL_setmetatable(L, SET_TYPE);
 	tz_release(zone);
 	if (box->set == NULL)
@@ -422,22 +434,37 @@ static int64_t check_begin(lua_State *L, int arg)
 	return from <= CIVIL_BEGIN ? INT64_MIN : from - 2 * CIVIL_DAY;
 }
 
-/* The instants on the way to a Lua array, in memory that the state owns. */
-struct instants {
-	size_t count, room;
-	int64_t *at;
-};
+enum { FEW = 16, SOME = 256, KEPT = 2048 };
 
-static void grow(lua_State *L, struct instants *list, int index)
+/* Room for more instants: few at first, as most windows are short. */
+static void grow(lua_State *L, struct set_box *box)
 {
-	size_t room = list->room ? 4 * list->room : 64;
-	int64_t *at = lua_newuserdatauv(L, room * sizeof(*at), 0);
+	size_t room = box->room == 0 ? FEW : box->room < SOME ? SOME : 4 * box->room;
+	int64_t *at = realloc(box->at, room * sizeof(*at));
 
-	if (list->count)
-		memcpy(at, list->at, list->count * sizeof(*at));
-	list->at = at;
-	list->room = room;
-	lua_replace(L, index);
+	if (at == NULL)
+		luaL_error(L, "not enough memory");
+	box->at = at;
+	box->room = room;
+}
+
+static void begin_instants(lua_State *L, struct set_box *box, int64_t begin)
+{
+	if (box->iter)
+		recur_iter_start(box->iter, begin);
+	else
+		box->iter = recur_iter_new(box->set, begin);
+	if (box->iter == NULL)
+		luaL_error(L, "not enough memory");
+}
+
+static void push_integers(lua_State *L, const int64_t *at, size_t n)
+{
+	lua_createtable(L, n < INT_MAX ? (int)n : 0, 0);
+	for (size_t i = 0; i < n; i++) {
+		lua_pushinteger(L, at[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
 }
 
 static int instants(lua_State *L, struct want *want)
@@ -446,40 +473,40 @@ static int instants(lua_State *L, struct want *want)
 	lua_Integer from = luaL_optinteger(L, 2, CIVIL_BEGIN), to = luaL_optinteger(L, 3, CIVIL_END);
 	lua_Integer limit = luaL_optinteger(L, 4, 1000);
 	int64_t begin = check_begin(L, 2), end = to < CIVIL_END ? to + 2 * CIVIL_DAY : CIVIL_END;
-	struct instants list = { 0, 0, NULL };
-	struct iter_box *iter;
 	bool truncated = false, ended = false, over = false;
+	size_t count = 0, asked = FEW;
 
-	iter = push_iter(L, box->set, begin);
-	lua_pushnil(L);
+	begin_instants(L, box, begin);
 	while (!ended && !truncated && !over) {
-		size_t n, room, kept = list.count;
-		int64_t last;
+		size_t n, kept = count;
+		int64_t *at, last;
 
-		if (list.count == list.room)
-			grow(L, &list, 6);
-		room = list.room - list.count;
-		n = recur_iter_fill(iter->iter, list.at + list.count, room);
+		if (count == box->room)
+			grow(L, box);
+		at = box->at + count;
+		n = box->room - count < asked ? box->room - count : asked;
+		n = recur_iter_fill(box->iter, at, n);
+		asked *= 4;
 		ended = n == 0;
-		last = n ? list.at[list.count + n - 1] : 0;
-		tz_to_utc_run(recur_set_zone(box->set), list.at + list.count, n);
-		for (size_t i = list.count; i < list.count + n; i++)
-			if (list.at[i] >= from && list.at[i] < to)
-				list.at[kept++] = list.at[i];
-		list.count = kept;
-		truncated = (lua_Integer)kept > limit;
+		last = n ? at[n - 1] : 0;
+		tz_to_utc_run(recur_set_zone(box->set), at, n);
+		for (size_t i = 0; i < n; i++)
+			if (at[i] >= from && at[i] < to)
+				box->at[kept++] = at[i];
+		count = kept;
+		truncated = (lua_Integer)count > limit;
 		over = !ended && to < CIVIL_END && last > to + 2 * CIVIL_DAY;
 	}
-	if (ended && wants(iter->iter, begin, end, limit, want))
+	if (ended && wants(box->iter, begin, end, limit, want))
 		return WANTS;
 	if (truncated)
-		list.count = limit > 0 ? (size_t)limit : 0;
-	lua_createtable(L, list.count < INT_MAX ? (int)list.count : 0, 0);
-	for (size_t i = 0; i < list.count; i++) {
-		lua_pushinteger(L, list.at[i]);
-		lua_rawseti(L, -2, (lua_Integer)i + 1);
+		count = limit > 0 ? (size_t)limit : 0;
+	push_integers(L, box->at, count);
+	if (box->room > KEPT) {
+		free(box->at);
+		box->at = NULL;
+		box->room = 0;
 	}
-	iter_free(iter);
 	lua_pushboolean(L, truncated || (ended && recur_set_known(box->set) < end));
 	return 2;
 }

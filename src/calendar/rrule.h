@@ -140,6 +140,8 @@ bool recur_set_endless(const struct recur_set *set);
 /* The set's local times from `from` on (INT64_MIN: from its start), in order, each once. */
 struct recur_iter *recur_iter_new(const struct recur_set *set, int64_t from);
 void recur_iter_free(struct recur_iter *it);
+/* Begins anew, with the same set. */
+void recur_iter_start(struct recur_iter *it, int64_t from);
 bool recur_iter_next(struct recur_iter *it, int64_t *local);
 /* Up to `room` of them at once; 0 at the end. */
 size_t recur_iter_fill(struct recur_iter *it, int64_t *out, size_t room);
