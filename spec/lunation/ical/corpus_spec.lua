@@ -25,56 +25,11 @@ local function each(visit)
   end
 end
 
--- The physical content of a text: its bytes without folds, line ends and spaces, which folding may move.
-local function properties_in(node)
-  local count = #node.properties
-  for _, child in ipairs(node.components) do count = count + properties_in(child) end
-  return count
-end
-
 describe("calendars of other programs #slow", function()
   if #names == 0 then
     it("are read", function() pending("needs ../shared") end)
     return
   end
-
-  it("come back from text as the same tree, with every line", function()
-    local read_count, refused = 0, 0
-    each(function(text, name)
-      local root, problem = tree.parse(text)
-      if not root then
-        refused = refused + 1
-        assert.truthy(problem.message:find("nothing begins with BEGIN") or problem.code == "too_large", name .. ": " .. problem.message)
-        return
-      end
-      read_count = read_count + 1
-      local written = tree.serialize(root)
-      local again, err = tree.parse(written)
-      assert(again, name .. ": " .. tostring(err and err.message))
-      assert.is_true(mapping.equal(root, again), name)
-      assert.equal(properties_in(root), properties_in(again))
-      for line in written:gmatch("(.-)\r\n") do assert.is_true(#line <= 75, name) end
-      -- Strict or not, nothing but an answer or an error.
-      tree.parse(text, { strict = true })
-    end)
-    assert.is_true(read_count > 3000)
-    assert.is_true(refused < 40)
-  end)
-
-  it("keep every line of a plain text", function()
-    each(function(text, name)
-      if text:find("[\128-\255%z]") or text:find("QUOTED%-PRINTABLE") or text:find("\r[^\n]") or #text > 100000 then return end
-      local root = tree.parse(text)
-      if not root then return end
-      local count = properties_in(root)
-      local lines = 0
-      for line in (text:gsub("\r\n", "\n"):gsub("\n+[ \t]", "") .. "\n"):gmatch("([^\n]*)\n") do
-        local upper = line:gsub("^%s+", ""):upper()
-        if upper ~= "" and not upper:match("^BEGIN *[:;].*%S") and not upper:match("^END *[:;].*%S") then lines = lines + 1 end
-      end
-      assert.equal(lines, count, name)
-    end)
-  end)
 
   -- Values that a text without the original cannot carry: an addition that the rule gives anyway says nothing, and DTSTAMP is new.
   local function settled(events)

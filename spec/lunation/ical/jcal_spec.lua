@@ -43,6 +43,48 @@ describe("jCal", function()
     assert.equal(text, ical.serialize(assert(ical.from_jcal(sent))))
   end)
 
+  it("keeps what is no value of its type as it stands", function()
+    for line, expected in pairs {
+      ["DTSTART:2025-03-09T10:00:00"] = '["dtstart",{},"unknown","2025-03-09T10:00:00"]',
+      ["DTSTART;VALUE=DATE:20250309T100000"] = '["dtstart",{},"date","2025-03-09T10:00:00"]',
+      ["DTEND;VALUE=DATE:soon"] = '["dtend",{"value":"DATE"},"unknown","soon"]',
+      ["SEQUENCE:0x10"] = '["sequence",{},"unknown","0x10"]',
+      ["GEO:north;west"] = '["geo",{},"unknown","north;west"]',
+      ["RRULE:DAILY;COUNT=2"] = '["rrule",{},"unknown","DAILY;COUNT=2"]',
+      ["TZOFFSETTO:+1"] = '["tzoffsetto",{},"unknown","+1"]',
+      ["EXDATE:20250310T100000Z,later"] = '["exdate",{},"unknown","20250310T100000Z,later"]',
+      ["FREEBUSY:20250310T100000Z"] = '["freebusy",{},"unknown","20250310T100000Z"]',
+      ["X-A;VALUE=BOOLEAN:maybe"] = '["x-a",{"value":"BOOLEAN"},"unknown","maybe"]',
+      ["ATTENDEE;ROLE=CHAIR;ROLE=X:mailto:a@b.c"] = '["attendee",{"role":["CHAIR","X"]},"cal-address","mailto:a@b.c"]',
+      ["this is no property"] = '["x-lunation-line",{},"unknown","this is no property"]',
+    } do
+      assert.equal(expected, property(line))
+      local sent = json.decode(json.encode(ical.to_jcal(assert(ical.parse(calendar { line })))))
+      local back = assert(ical.from_jcal(sent))
+      assert.equal(json.encode(ical.to_jcal(back), { sorted = true }), json.encode(sent, { sorted = true }))
+      assert.equal((line:match ":(.*)$" or line), back.components[1].properties[1].value)
+    end
+  end)
+
+  it("from strangers breaks nothing", function()
+    for _, bad in ipairs {
+      '["x\\r\\ny",{},"text","1"]', '["a:b",{},"text","1"]', '["a",{"b\\n":"1"},"text","1"]', '["a",{"":"1"},"text","1"]', '["a",{"b":{"c":{}}},"text","1"]',
+      '["sequence",{},"integer",{}]', '["rrule",{},"recur",{"freq":{"a":{}}}]', '["rrule",{},"recur",{"freq":"DAILY;COUNT=1"}]', '["rdate",{},"period",[]]',
+      '["rdate",{},"period",[{},{}]]', '["dtstart",{},"date",null]', '["summary",{},"text",[[1]]]', '["geo",{},"float",[null]]',
+    } do
+      local tree, err = ical.from_jcal(json.decode(('["vcalendar",[%s],[]]'):format(bad)))
+      assert.is_nil(tree, bad)
+      assert.matches("^not jCal: ", err.message, bad)
+    end
+    for _, odd in ipairs {
+      '["sequence",{},"integer","seven"]', '["geo",{},"float",[1e300,"x"]]', '["x",{"p":[]},"boolean",1]',
+      '["summary",{},"text","a\\r\\nEND:VCALENDAR"]',
+    } do
+      local tree = assert(ical.from_jcal(json.decode(('["vcalendar",[%s],[]]'):format(odd))), odd)
+      assert.equal(1, #assert(ical.parse(ical.serialize(tree))).properties)
+    end
+  end)
+
   it("that is none is refused", function()
     for _, bad in ipairs { '["vcalendar"]', '{}', '[1,[],[]]', '["vcalendar",[["version"]],[]]', '["vcalendar",[],["vevent"]]', '["vcalendar",7,8]' } do
       local tree, err = ical.from_jcal(json.decode(bad))
