@@ -80,7 +80,7 @@ return {
   },
 
   calendar = mapping {
-    id = required "id",
+    id = required(readonly "id"),
     title = google.title,
     description = google.text "description",
     color = codec("backgroundColor", google.hex),
