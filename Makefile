@@ -156,6 +156,10 @@ build/bench-node/.installed: bench/events/package.json
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix build/bench-node
 	@touch $@
 
+# A first sync against SQLite's own pace, its memory, and what an increment costs in a large mirror.
+bench-sync: all
+	build/lunation run bench/sync.lua
+
 # The calendar core against its peers: a program for each group of rows, which fails where a ratio is below its floor.
 CORE_OBJ   := $(patsubst %.c,build/%.o,$(wildcard src/calendar/*.c))
 CORE_BENCH := $(patsubst bench/core/%,build/bench-core/%,$(basename $(wildcard bench/core/*.c bench/core/*.cc)))
@@ -195,4 +199,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san test-neon lint format fuzz-rrule deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events windows-zones install clean
+.PHONY: all run caldav test test-quick test-san test-neon lint format fuzz-rrule deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events bench-sync windows-zones install clean

@@ -113,6 +113,7 @@ end
 ---@field epoch integer
 ---@field reset boolean the batches since the last end are a full listing
 ---@field batches integer
+---@field first boolean? the calendar was empty before
 local Listing = {}
 Listing.__index = Listing
 
@@ -122,16 +123,16 @@ function Listing:apply(batch, more)
   self.reset = self.reset or batch.reset or false
   local upserts, kept, read = rows_of(run, self.calendar, batch)
   local ended = self.reset and not more
-  local noted, failure = self.store:unreadable_note(key, { kept = kept, read = read, run = self.reset and self.name or nil,
+  local noted, failure = self.store:unreadable_note(key, { kept = kept, read = read, run = self.reset and not self.first and self.name or nil,
     over = self.reset and self.batches == 0 })
   if not noted then return nil, failure end
   local applied, problem = apply(self.store, run, self.calendar, {
     calendar = key, expect = self.version, epoch = self.epoch, state = batch.state, upserts = upserts, deletes = batch.deletes,
-    reset = self.reset, run = self.name, fence = run.fence, more = more, covers = batch.covers,
+    reset = self.reset, run = self.name, first = self.first, fence = run.fence, more = more, covers = batch.covers,
   })
   if not applied then return nil, problem end
   self.version, self.batches = applied.version, self.batches + 1
-  if ended then self.reset, self.name, self.batches = false, crypto.hex(crypto.random(8)), 0 end
+  if ended then self.reset, self.name, self.batches, self.first = false, crypto.hex(crypto.random(8)), 0, nil end
   for _, name in ipairs { "created", "updated", "deleted", "unchanged", "skipped" } do
     run.counts[name] = run.counts[name] + applied[name]
   end
@@ -156,7 +157,7 @@ function mirror.sync(store, run, calendar, told)
   if not following then return nil, err end
   local listing = setmetatable({
     store = store, run = run, calendar = calendar, name = crypto.hex(crypto.random(8)), version = at.version, epoch = at.epoch,
-    reset = false, batches = 0,
+    reset = false, batches = 0, first = at.state == nil and store:event_count(calendar.key) == 0 or nil,
   }, Listing)
   local batch, failure = following()
   while batch do

@@ -15,6 +15,7 @@ local rows = require "lunation.store.rows"
 ---@field fresh table<string, {epoch: integer, upsert: lunation.store.Upsert?}>? what was asked for again, by id; no upsert: it is gone
 ---@field reset boolean? part of a full listing: what none of its batches names is gone
 ---@field run string? names the listing that its batches belong to
+---@field first boolean? the calendar was empty when the listing began: nothing can be missing at its end
 ---@field more boolean? another batch follows
 ---@field fence lunation.store.Fence?
 ---@field covers { from: integer, to: integer }? the span that the mirror covers with this batch; nil: what it covered before, and
@@ -72,10 +73,11 @@ end
 ---@param batch table
 ---@param run string of the listing
 function Application:end_listing(batch, run)
-  local missing = self.sql.all("SELECT e.id, e.key, e.uid, e.epoch FROM events e WHERE e.calendar = ? AND NOT EXISTS " ..
+  -- Key and id stand in an index: the events themselves, which may be many, are not read.
+  local missing = self.sql.all("SELECT e.key, e.id FROM events e WHERE e.calendar = ? AND NOT EXISTS " ..
     "(SELECT 1 FROM listings l WHERE l.calendar = e.calendar AND l.run = ? AND l.id = e.id)", self.calendar.key, run)
   for _, row in ipairs(missing) do
-    if not (batch.fresh and batch.fresh[row.id]) then self:drop(row.id, self.epoch, row) end
+    if not (batch.fresh and batch.fresh[row.id]) then self:drop(row.id, self.epoch) end
   end
   self.sql.run("DELETE FROM listings WHERE calendar = ?", self.calendar.key)
 end
@@ -87,7 +89,7 @@ end
 ---@param run string? of the listing that the batch belongs to
 function Application:run(batch, encoded, fresh, run)
   for _, row in ipairs(encoded) do
-    if batch.reset then
+    if batch.reset and not batch.first then
       self.sql.run("INSERT INTO listings (calendar, run, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         self.calendar.key, run, row.id)
     end
@@ -99,7 +101,7 @@ function Application:run(batch, encoded, fresh, run)
   for id, again in pairs(fresh) do
     if again.row then self:put(again.row, again.epoch) else self:drop(id, again.epoch) end
   end
-  if batch.reset and not batch.more then self:end_listing(batch, run) end
+  if batch.reset and not batch.more and not batch.first then self:end_listing(batch, run) end
 end
 
 --- Applies one batch. Only true differences are counted, numbered and told to hooks.
