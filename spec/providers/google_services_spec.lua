@@ -85,7 +85,8 @@ describe("Google", function()
       { 403, "dailyLimitExceeded", "rate_limited", false }, { 403, "forbiddenForNonOrganizer", "forbidden", false },
       { 403, "insufficientPermissions", "forbidden", false }, { 403, "something else", "forbidden", false }, { 404, "notFound", "not_found", false },
       { 409, "duplicate", "conflict", false }, { 410, "deleted", "gone", false }, { 410, "fullSyncRequired", "gone", false },
-      { 410, "updatedMinTooLongAgo", "gone", false }, { 412, "conditionNotMet", "precondition_failed", false }, { 429, "rateLimitExceeded", "rate_limited", true },
+      { 410, "updatedMinTooLongAgo", "gone", false }, { 412, "conditionNotMet", "precondition_failed", false },
+      { 429, "rateLimitExceeded", "rate_limited", true },
       { 400, "invalid", "invalid_request", false }, { 500, "backendError", "provider_error", true }, { 503, "unheard of", "provider_error", true },
     }
     for _, case in ipairs(cases) do
