@@ -13,8 +13,6 @@ local limits = { steps = config.limits.rscale_steps[2], time = config.limits.rsc
 
 -- Answers that are kept; when there are as many, all are given up.
 local KEPT = 64
--- Windows are looked at a year further than asked, so that the next one often is known already.
-local AHEAD = 366 * 86400
 
 local kept, nkept = {}, 0
 
@@ -34,7 +32,7 @@ local said = {
   steps = { "too_large", "the rule has too many occurrences" },
   busy = { "busy", "another rule is being reckoned" },
   refused = { "unsupported", "the rule cannot be reckoned in its calendar" },
-  astray = { "internal", "the rule's occurrences are not in order" },
+  astray = { "unsupported", "the rule's occurrences come out of order" },
   absent = { "unavailable", "rules of other calendars need libical (libical3), which is not installed" },
   memory = { "internal", "not enough memory" },
 }
@@ -99,8 +97,7 @@ function rscale.occurrences(text, start, date, from, to, most)
     if known.failed and known.begin == begin and known.to <= to and known.most <= most then return nil, failure(known.failed) end
     if known.times and known.begin <= from and known.covered >= to then return known.times, known.begin, known.covered, known.known end
   end
-  local reach = to < math.maxinteger - AHEAD and to + AHEAD or to
-  local times, covered, last = core.times(canonical, begin, date, from, reach, most, count, limits.steps, limits.time)
+  local times, covered, last = core.times(canonical, begin, date, from, to, most, count, limits.steps, limits.time)
   if not times then
     if lasting[covered] then keep(key, { failed = covered, begin = begin, to = to, most = most }) end
     return nil, failure(covered)

@@ -2,6 +2,7 @@
 local host = require "lunation.host"
 local ical = require "lunation.ical"
 local json = require "lunation.json"
+local model = require "lunation.model"
 local process = require "lunation.process"
 local query = require "lunation.query"
 local rrule = require "lunation.rrule"
@@ -104,6 +105,34 @@ describe("rules of other calendars", function()
     assert.same(rule, rrule.parse(assert(rrule.format(rule))))
   end)
 
+  it("are looked at before they are stored, and edited one by one", function()
+    local function event(rule)
+      return model.normalize { ["@type"] = "Event", uid = "a", title = "x", start = "2024-02-10T09:00:00", timeZone = "Asia/Shanghai",
+        duration = "PT1H", recurrenceRules = { rule } }
+    end
+    local function problem(rule)
+      local good, err = model.validate(event(rule))
+      return not good and err.field or nil
+    end
+    assert.is_nil(problem { frequency = "yearly", rscale = "chinese", byMonth = { "6L" }, byYearDay = { 380 }, skip = "forward" })
+    assert.equal("recurrenceRules[1].rscale", problem { frequency = "yearly", rscale = "klingon" })
+    assert.equal("recurrenceRules[1].skip", problem { frequency = "yearly", skip = "never" })
+    assert.equal("recurrenceRules[1].byMonth[1]", problem { frequency = "yearly", byMonth = { "6L" } })
+    assert.equal("recurrenceRules[1].byYearDay[1]", problem { frequency = "yearly", rscale = "gregorian", byYearDay = { 380 } })
+    local newyear = event { frequency = "yearly", rscale = "chinese" }
+    assert.is_true(model.occurs(newyear, "2025-01-29T09:00:00"))
+    assert.is_false(model.occurs(newyear, "2025-02-10T09:00:00"))
+    local edited = assert(model.edit_this(newyear, "2025-01-29T09:00:00", { title = "snake" }, { now = 1704067200 }))
+    assert.equal("snake", edited.recurrenceOverrides["2025-01-29T09:00:00"].title)
+    local before, after = model.split(newyear, "2026-02-17T09:00:00", "b", { now = 1704067200 })
+    assert.equal(2, #model.expand(before, nil, nil, 10))
+    assert.equal("2026-02-17T09:00:00", after.start)
+    assert.equal("2027", model.expand(after, nil, nil, 2)[2].recurrenceId:sub(1, 4))
+    newyear.recurrenceRules[1].byMonthDay, newyear.start = { 10 }, "2024-02-10T09:00:00"
+    local moved = assert(model.edit_all(newyear, { start = "2024-02-12T09:00:00" }))
+    assert.same({ 10 }, moved.recurrenceRules[1].byMonthDay)
+  end)
+
   it("come where nothing may wait, too", function()
     local got
     local text = ("x"):gsub("x", function()
@@ -179,6 +208,7 @@ describe("rules of other calendars", function()
     local dir = support.tmpdir()
     local path = support.write(dir .. "/stuck.lua", [[
       local json = require "lunation.json"
+local model = require "lunation.model"
       local rrule = require "lunation.rrule"
       local task = require "lunation.task"
       local timer = require "lunation.timer"

@@ -20,6 +20,9 @@
 /* libical knows no time behind this year. */
 enum { LAST_YEAR = 2582, SHORT_WAIT = 250, LOOK = 20 };
 
+/* Seconds. */
+#define AHEAD (366 * CIVIL_DAY)
+
 /* A rule's time is what its thread computes, so that a busy machine makes nothing late; but it has an end by the clock,
  * too. */
 enum { BY_THE_CLOCK = 5 };
@@ -108,6 +111,17 @@ static bool keep(struct job *job, int64_t at)
 	return true;
 }
 
+/* Where libical goes back, what it said of the time from there on is not to be trusted. Gives how many were asked for.
+ */
+static int64_t forget(struct job *job, int64_t at)
+{
+	int64_t n = 0;
+
+	while (job->n > 0 && job->times[job->n - 1] >= at)
+		n += job->times[--job->n] >= job->from;
+	return n;
+}
+
 static icaltimetype start_of(const struct job *job)
 {
 	icaltimetype t = { 0 };
@@ -145,7 +159,8 @@ static bool spent(const struct job *job, int quarters)
 	return computed() - job->computed >= time || uv_hrtime() - job->began >= BY_THE_CLOCK * time;
 }
 
-/* All times up to the first that is not before `to`, or `most` from `from` on. */
+/* All times up to the first that is not before `to`, or `most` from `from` on, and some more, as the next window often
+ * lies behind this one. */
 static void reckon(struct job *job)
 {
 	struct icalrecurrencetype rule;
@@ -168,30 +183,32 @@ static void reckon(struct job *job)
 		job->failed = "refused";
 		return;
 	}
-	for (int64_t n = 0;; n++) {
+	for (int64_t n = 1;; n++) {
 		icaltimetype t = libical.next(it);
 		int64_t at;
 
 		if (t.year == 0 && t.month == 0 && t.day == 0) {
-			if (job->count == 0 || n < job->count)
+			if (job->count == 0 || n <= job->count)
 				job->known = civil_days(LAST_YEAR, 1, 1) * CIVIL_DAY;
 			break;
 		}
 		at = seconds_of(&t);
-		if (at <= last || at < job->start)
-			job->failed = "astray";
-		else if (n == job->steps)
-			job->failed = "steps";
-		else if (spent(job, 3))
-			job->failed = "slow";
-		else if (!keep(job, at))
-			job->failed = "memory";
-		wanted += at >= job->from;
-		last = at;
-		if (job->failed || at >= job->to || wanted >= job->most) {
-			job->covered = at + 1;
+		if (at <= last || at < job->start) {
+			wanted -= forget(job, at);
+			job->failed = at >= job->to || wanted >= job->most ? NULL : "astray";
+			job->covered = at;
 			break;
 		}
+		last = at;
+		wanted += at >= job->from;
+		job->covered = at + 1;
+		if (!keep(job, at))
+			job->failed = "memory";
+		else if (at < job->to && wanted < job->most)
+			job->failed = n == job->steps ? "steps" : spent(job, 3) ? "slow" : NULL;
+		if (job->failed || wanted >= job->most || at >= job->to + AHEAD || n >= job->steps || spent(job, 3))
+			break;
+		job->covered = INT64_MAX;
 	}
 	libical.close(it);
 }
@@ -462,6 +479,8 @@ static int l_times(lua_State *L)
 	bool open;
 
 	luaL_argcheck(L, seconds >= 0 && seconds < 1e6, 9, "seconds expected");
+	if (question.to > CIVIL_END)
+		question.to = CIVIL_END;
 	question.time = (uint64_t)(seconds * 1e9);
 	pthread_mutex_lock(&desk.lock);
 	open = !desk.off && start_thread();

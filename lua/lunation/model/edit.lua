@@ -172,24 +172,26 @@ local function weekday_of(at)
 end
 
 -- A rule whose parts name the old start's day names the new one's, so that the series keeps to it: every weekday of a weekly
--- rule turns by as many days; a day of the month, an nth weekday, a month or an hour that was the start's own follows it.
+-- rule turns by as many days; a day of the month, an nth weekday, a month or an hour that was the start's own follows it. Days and
+-- months of other calendars stay as they are.
 local function turn_rule(rule, old, new)
+  local foreign = rule.rscale ~= nil and rule.rscale:lower() ~= "gregorian"
   local days = (value.seconds(new:sub(1, 10)) - value.seconds(old:sub(1, 10))) // 86400
   if days ~= 0 then
     if rule.byDay and rule.frequency == "weekly" then
       for _, day in ipairs(rule.byDay) do day.day = weekdays[(weekday_number[day.day] - 1 + days) % 7 + 1] end
       table.sort(rule.byDay, function(a, b) return weekday_number[a.day] < weekday_number[b.day] end)
-    elseif rule.byDay and #rule.byDay == 1 and weekday_number[rule.byDay[1].day] == weekday_of(old) then
+    elseif not foreign and rule.byDay and #rule.byDay == 1 and weekday_number[rule.byDay[1].day] == weekday_of(old) then
       local day = rule.byDay[1]
       day.day = weekdays[weekday_of(new)]
       if day.nthOfPeriod and day.nthOfPeriod > 0 and (rule.frequency == "monthly" or rule.byMonth) then
         day.nthOfPeriod = (tonumber(new:sub(9, 10)) - 1) // 7 + 1
       end
     end
-    if rule.byMonthDay and #rule.byMonthDay == 1 and rule.byMonthDay[1] == tonumber(old:sub(9, 10)) then
+    if not foreign and rule.byMonthDay and #rule.byMonthDay == 1 and rule.byMonthDay[1] == tonumber(old:sub(9, 10)) then
       rule.byMonthDay = { math.tointeger(tonumber(new:sub(9, 10))) }
     end
-    if rule.byMonth and #rule.byMonth == 1 and tonumber(rule.byMonth[1]) == tonumber(old:sub(6, 7)) and rule.frequency == "yearly" then
+    if not foreign and rule.byMonth and #rule.byMonth == 1 and tonumber(rule.byMonth[1]) == tonumber(old:sub(6, 7)) and rule.frequency == "yearly" then
       rule.byMonth = { ("%d"):format(tonumber(new:sub(6, 7))) }
     end
   end

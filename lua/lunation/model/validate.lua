@@ -132,6 +132,17 @@ local by_numbers = {
   byMonthDay = { -31, 31 }, byYearDay = { -366, 366 }, byWeekNo = { -53, 53 }, bySetPosition = { -366, 366 },
 }
 
+-- The years of other calendars have more of these (RFC 7529).
+local by_numbers_elsewhere = setmetatable({ byYearDay = { -385, 385 }, byWeekNo = { -55, 55 } }, { __index = by_numbers })
+
+local skips = one_of("omit", "backward", "forward")
+
+-- A calendar that lunation.rrule knows.
+local function is_calendar(v, field)
+  if type(v) == "string" and v:find "^[%w-]+$" and require("lunation.rrule").parse("FREQ=DAILY;RSCALE=" .. v) then return true end
+  return wrong(field, "is no calendar that is known")
+end
+
 local function list_of(v, field, limit, check)
   if type(v) ~= "table" then return wrong(field, "is not a list") end
   local n = #v
@@ -153,10 +164,14 @@ local function rule(r, field)
   if ok then ok, err = optional(r, "count", field, is_whole(1, 100000000)) end
   if ok then ok, err = optional(r, "until", field, is_local) end
   if ok then ok, err = optional(r, "firstDayOfWeek", field, weekday) end
+  if ok then ok, err = optional(r, "rscale", field, is_calendar) end
+  if ok then ok, err = optional(r, "skip", field, skips) end
   if not ok then return nil, err end
+  local foreign = r.rscale ~= nil and r.rscale:lower() ~= "gregorian"
   if r.count and r["until"] then return wrong(field, "has both count and until; it may have one of them") end
-  for name, range in pairs(by_numbers) do
+  for name in pairs(by_numbers) do
     if r[name] ~= nil then
+      local range = (foreign and by_numbers_elsewhere or by_numbers)[name]
       local check = is_whole(range[1], range[2])
       ok, err = list_of(r[name], ("%s.%s"):format(field, name), 400, function(v, at)
         if v == 0 and range[1] < 0 then return wrong(at, "is 0") end
@@ -177,8 +192,8 @@ local function rule(r, field)
   end
   if r.byMonth ~= nil then
     ok, err = list_of(r.byMonth, field .. ".byMonth", 30, function(v, at)
-      local month = tonumber((tostring(v):match("^(%d%d?)L?$")))
-      if not month or month < 1 or month > 13 then return wrong(at, "is not a month") end
+      local month = tonumber((tostring(v):match(foreign and "^(%d%d?)L?$" or "^(%d%d?)$")))
+      if not month or month < 1 or month > (foreign and 13 or 12) then return wrong(at, "is not a month") end
       return true
     end)
   end
