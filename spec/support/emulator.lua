@@ -111,6 +111,34 @@ function Emulator:control(method, path, body)
   return answer.body ~= "" and json.decode(answer.body) or {}
 end
 
+local function escaped(text)
+  return (tostring(text):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+--- Asks the service itself, as a client would; what is JSON in the answer stands decoded under `json`.
+---@param method string
+---@param path string
+---@param options {token: string?, query: table?, body: table?, form: table?, headers: table?}? a list as a query's value is repeated
+---@return table answer status, headers, body, json
+function Emulator:ask(method, path, options)
+  options = options or {}
+  local words_of = {}
+  for name, value in pairs(options.query or {}) do
+    for _, one in ipairs(type(value) == "table" and value or { value }) do words_of[#words_of + 1] = escaped(name) .. "=" .. escaped(one) end
+  end
+  table.sort(words_of)
+  local headers = { authorization = options.token and "Bearer " .. options.token }
+  if options.body then headers["content-type"] = "application/json" end
+  for name, value in pairs(options.headers or {}) do headers[name] = value end
+  local answer, err = http.request {
+    method = method, url = self.url .. path .. (#words_of > 0 and "?" .. table.concat(words_of, "&") or ""), headers = headers, form = options.form,
+    body = options.body and json.encode(options.body), timeout = 20, retries = 0, ca_file = self.ca_file, max_body = 64 * 1024 * 1024,
+  }
+  if not answer then return { error = err } end
+  local is_json = (answer.headers["content-type"] or ""):find "json"
+  return { status = answer.status, headers = answer.headers, body = answer.body, json = is_json and json.decode(answer.body) or nil }
+end
+
 --- Adds a fault (or several), to be used up by the next requests that match.
 ---@param fault table { match = { method=, path=, query=, user= }, times = 1, after = 0, fault = "status", … }
 function Emulator:fault(fault)

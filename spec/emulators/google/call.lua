@@ -55,6 +55,16 @@ function Call:integer(name, default, most)
   return most and math.min(value, most) or value
 end
 
+--- Refuses a value of a parameter that is none of those there are.
+---@param name string
+---@param values table<string, boolean>
+function Call:one_of(name, values)
+  local value = self.args[name]
+  if value and not values[value] then
+    fail(400, "invalidParameter", ("Invalid value '%s' for %s."):format(value, name), { location = name, locationType = "parameter" })
+  end
+end
+
 --- A fault of that name, which is then used up.
 ---@return table?
 function Call:fault(name)

@@ -62,7 +62,7 @@ function conference.apply(row, body, call, calendar, merged)
   data.conferenceData = {
     createRequest = { requestId = request.requestId, conferenceSolutionKey = { type = kind }, status = { statusCode = "pending" } },
   }
-  row.meeting = { kind = kind, fails = call:fault "conference_failure" ~= nil, ready = world.now() + (world.meet_seconds or 0) }
+  row.meeting = { kind = kind, fails = call:fault "conference_failure" ~= nil, ready = world.now() + world.meet_seconds }
 end
 
 local function finish(data, meeting)

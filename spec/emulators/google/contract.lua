@@ -111,6 +111,14 @@ local function note(call, direction, where, message)
   })
 end
 
+-- The service itself refuses values that it cannot read; those of the newer kind refuse names that they do not know, too.
+local function malformed(call, where, message)
+  local strict = call.contract.service == "people" and message == "is not in the contract"
+  if strict or message:find "^is no " or message:find "^has an unknown value" and where:find "^query" then
+    call.malformed = call.malformed or ("Invalid value at '%s': it %s"):format(where, message)
+  end
+end
+
 local function check_query(call, method, document)
   local seen = {}
   for pair in call.query:gmatch("[^&]+") do
@@ -119,9 +127,13 @@ local function check_query(call, method, document)
     local parameter = method.parameters and method.parameters[name] or document.parameters[name]
     if not parameter or parameter.location ~= "query" then
       note(call, "request", "query." .. name, "is not in the contract")
+      malformed(call, "query." .. name, "is not in the contract")
     else
       local message = schema.parameter(parameter, text)
-      if message then note(call, "request", "query." .. name, message) end
+      if message then
+        note(call, "request", "query." .. name, message)
+        malformed(call, "query." .. name, message)
+      end
       if seen[name] and not parameter.repeated then note(call, "request", "query." .. name, "is given more than once") end
     end
     seen[name] = true
@@ -173,7 +185,10 @@ local function check_body(call, method, document)
   local report = {}
   local nulls = method.httpMethod == "PATCH" and call.contract.service ~= "people"
   schema.check(document, node, body, "", report, { nulls = nulls, readonly = method.id == "people.people.createContact" })
-  for _, one in ipairs(report) do note(call, "request", "body." .. one.where, one.message) end
+  for _, one in ipairs(report) do
+    note(call, "request", "body." .. one.where, one.message)
+    malformed(call, "body." .. one.where, one.message)
+  end
   for name, property in pairs(node.properties or {}) do
     if is_required(property, method.id) and body[name] == nil then note(call, "request", "body." .. name, "is missing") end
   end

@@ -78,8 +78,10 @@ local function settle_times(row, calendar)
   end
   local lines = data.recurrence
   if lines and #lines == 0 then lines, data.recurrence = nil, nil end
-  if lines and data.start.dateTime and not data.start.timeZone then
-    fail(400, "required", "Missing time zone definition for start time.", { location = "start.timeZone", locationType = "parameter" })
+  for _, name in ipairs(lines and { "start", "end" } or {}) do
+    if data[name].dateTime and not data[name].timeZone then
+      fail(400, "required", "Missing time zone definition for " .. name .. " time.", { location = name .. ".timeZone", locationType = "parameter" })
+    end
   end
   data.start, data["end"] = settled(data.start, row.from, calendar), settled(data["end"], row.to, calendar)
   if not lines then return end

@@ -95,9 +95,12 @@ function pages.slice(call, cursor, at, size)
     return pages.seal { cursor = cursor.id, at = position, given = cursor.given }
   end
   if call:fault "empty_page" then return {}, token(at) end
-  if call:fault "endless" then
-    return table.move(cursor.items, at + 1, math.min(at + size, #cursor.items), 1, {}), token(at)
+  local endless = call:fault "endless"
+  if endless then
+    return table.move(cursor.items, at + 1, math.min(at + size, #cursor.items), 1, {}), endless.same and call.args.pageToken or token(at)
   end
+  local short = call:fault "short_page"
+  if short then size = math.min(size, short.items or 1) end
   local last = math.min(at + size, #cursor.items)
   local items = table.move(cursor.items, at + 1, last, 1, {})
   if call:fault "repeat" and #items > 0 then items[#items + 1] = items[1] end

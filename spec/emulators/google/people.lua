@@ -27,7 +27,7 @@ end
 
 -- Writes reach those who sync after a while.
 local function visible(list)
-  local until_ms = (world.now() - (world.people_delay or 0)) * 1000
+  local until_ms = (world.now() - world.people_delay) * 1000
   local seq = 0
   for _, one in pairs(list) do
     if one.rev <= until_ms + 1 and one.seq > seq then seq = one.seq end

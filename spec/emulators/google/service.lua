@@ -11,6 +11,7 @@ local world = require "spec.emulators.google.world"
 local service = {}
 
 local KEPT = 20000
+local send_updates = { all = true, externalOnly = true, none = true }
 
 -- Routes name a handler that takes a call, and the method of the contract that it is; without one nobody is asked who they are.
 local function wrap(routes)
@@ -25,6 +26,9 @@ local function wrap(routes)
         if route.id then
           call:authorize(route.id)
           call:decode()
+          if call.malformed then failure.fail(400, "invalid", call.malformed) end
+          call:one_of("sendUpdates", send_updates)
+          call:one_of("minAccessRole", world.rank)
         end
         local result = route.handler(call)
         if result == nil then return { status = 204 } end

@@ -164,6 +164,7 @@ local function fill()
   world.cursors, world.cursor_order = {}, {}
   world.sync_epoch = 1
   world.requests, world.violations = {}, {}
+  world.meet_seconds, world.rotate, world.access_lifetime, world.people_delay = 0, false, nil, 0
 end
 
 --- Forgets everything; the users of the command line are there anew.
