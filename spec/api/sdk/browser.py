@@ -44,8 +44,9 @@ class Stop(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def authorize(address, redirect_uri, provider, fields):
-    """Walks from the address an application sends its user to, to the code that comes back."""
+def authorize(address, redirect_uri, *accounts):
+    """Walks from the address an application sends its user to, to the code that comes back. An account is a provider and the fields of
+    its sign-in; without fields one signs in at the provider itself, which agrees at once."""
     stop = Stop(redirect_uri)
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()), stop, urllib.request.ProxyHandler({})
@@ -61,9 +62,12 @@ def authorize(address, redirect_uri, provider, fields):
                 return None
             raise AssertionError(f"{error.code}: {error.read().decode()[-1500:]}") from error
 
-    page = load(load(address).link("/add/" + provider))
-    action, values = page.forms[0]
-    page = load(action, {**values, **fields})
+    page = load(address)
+    for provider, fields in accounts:
+        page = load(page.link("/add/" + provider))
+        if fields is not None:
+            action, values = page.forms[0]
+            page = load(action, {**values, **fields})
     page = load(page.link("/consent"))
     load(*page.forms[0])
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(stop.reached).query)
