@@ -101,7 +101,8 @@ end
 local function patch_call(calendar, id, patch, opts, etag)
   return {
     method = "PATCH", path = events.path(calendar, id), query = patches.query(opts), json = json.object(patch),
-    headers = etag and { ["if-match"] = etag } or nil,
+    -- Without a condition the second arrival of a patch does what the first has done.
+    headers = etag and { ["if-match"] = etag } or nil, idempotent = etag == nil,
   }
 end
 
@@ -226,6 +227,15 @@ local function taken(account, calendar, body, id, opts, conflict, uid)
   return nil, conflict
 end
 
+-- The exceptions of a series that has just been made. A second try may find some of them done.
+local function with_exceptions(account, calendar, native, id, opts)
+  local actual, err = events.fetch(account, calendar, id)
+  if not actual then return nil, err end
+  return write_exceptions(account, calendar, {
+    wanted = native.exceptions, had = {}, actual = actual, master = native, opts = opts, master_changed = true,
+  })
+end
+
 ---Inserts an event under an id of ours. One that is there already from an earlier try is the answer.
 ---@param account table
 ---@param calendar table
@@ -250,13 +260,12 @@ function M.create(account, calendar, native, opts)
   if not created then return nil, err end
   created = with_room(account, calendar, events.keep(created, nil, account))
   if not native.exceptions then return created end
-  -- A second try may find some of them done.
-  local actual
-  actual, err = events.fetch(account, calendar, id)
-  if not actual then return nil, err end
-  return write_exceptions(account, calendar, {
-    wanted = native.exceptions, had = {}, actual = actual, master = native, opts = opts, master_changed = true,
-  })
+  local whole
+  whole, err = with_exceptions(account, calendar, native, id, opts)
+  if whole then return whole end
+  -- A series without its exceptions is not what was asked for: it is taken away again, and nobody needs to hear of it.
+  M.delete(account, calendar, id, { notify = "none" })
+  return nil, err
 end
 
 local function is_native(v)
