@@ -98,7 +98,8 @@ local function update(c)
   local entry = need(c)
   for name, value in pairs(c.body) do
     if writable[name] then
-      entry.shown[name] = value ~= json.null and writable[name](value) or json.null
+      if value ~= json.null then value = writable[name](value) end
+      entry.shown[name] = value
     elseif not name:find("@", 1, true) then
       input.unknown(name, "microsoft.graph.place")
     end

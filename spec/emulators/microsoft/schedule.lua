@@ -144,6 +144,18 @@ local function slots(given, now)
   return out, constraint.activityDomain ~= "unrestricted" and constraint.activityDomain ~= "personal"
 end
 
+-- The places of a location constraint that are free; a room is known by its address.
+local function locations_at(c, constraint, from, to)
+  local out = json.array {}
+  for _, each in ipairs(type(constraint) == "table" and answer.given(constraint.locations) or {}) do
+    local user = each.locationEmailAddress and c.world:user(each.locationEmailAddress)
+    if not (each.resolveAvailability == true and user and is_free(user, from, to) ~= "free") then
+      out[#out + 1] = { displayName = each.displayName, locationEmailAddress = each.locationEmailAddress }
+    end
+  end
+  return out
+end
+
 local function find_times(c)
   if c.world.switches.personal then answer.fail(403, "ErrorAccessDenied", "The operation is not supported for personal accounts.") end
   local given = parameters(c)
@@ -171,8 +183,9 @@ local function find_times(c)
         end
         local sure = #people == 0 and 100 or (free + (own == "free" and 1 or 0)) * 100 / (#people + 1)
         if sure >= least then
+          local locations = locations_at(c, given.locationconstraint, at, at + length)
           found[#found + 1] = {
-            confidence = sure + 0.0, order = #found + 1, organizerAvailability = own, attendeeAvailability = availability, locations = json.array {},
+            confidence = sure + 0.0, order = #found + 1, organizerAvailability = own, attendeeAvailability = availability, locations = locations,
             suggestionReason = given.returnsuggestionreasons == true
               and "Suggested because it is one of the nearest times when all attendees are available." or nil,
             meetingTimeSlot = { start = times.show(at, zone), ["end"] = times.show(at + length, zone) },

@@ -78,7 +78,7 @@ local function handshake(url)
     insecure = true }
   local function fail(message) answer.fail(400, "ValidationError", "Subscription validation request failed. " .. message) end
   if not reply then fail(err.code == "timeout" and "Notification endpoint must respond within 10 seconds."
-    or "The notification endpoint could not be reached.") end
+    or "The notification endpoint could not be reached: " .. tostring(err) .. ".") end
   if reply.status ~= 200 then fail(("Notification endpoint must respond with 200 OK to validation request. It answered %d."):format(reply.status)) end
   if not (reply.headers["content-type"] or ""):lower():find "^text/plain" then fail "Notification endpoint must answer with the content type text/plain." end
   if reply.body ~= token then fail "Notification endpoint must answer with the validation token." end
@@ -100,7 +100,7 @@ local function render(subscription)
     id = subscription.id, resource = subscription.resource, changeType = subscription.changeType, notificationUrl = subscription.url,
     lifecycleNotificationUrl = answer.or_null(subscription.lifecycle), expirationDateTime = times.utc(subscription.expires),
     clientState = answer.or_null(subscription.state), applicationId = "24d3b144-21ae-4080-943f-7067b395b913", creatorId = subscription.user.id,
-    latestSupportedTlsVersion = "v1_2", includeResourceData = json.null, encryptionCertificate = json.null, encryptionCertificateId = json.null,
+    latestSupportedTlsVersion = "v1_2", includeResourceData = false, encryptionCertificate = json.null, encryptionCertificateId = json.null,
     notificationQueryOptions = json.null, notificationUrlAppId = json.null,
   }
 end
