@@ -139,16 +139,45 @@ function Listing:apply(batch, more)
   return #(batch.upserts or {}) + #(batch.deletes or {})
 end
 
+--- How many events are read anew at once.
+local AGAIN = 250
+
+--- Reads the originals of a calendar anew, after its provider's mapping has changed. Nothing is asked of the provider.
+local function map_again(store, run, calendar, at)
+  local after = 0
+  while true do
+    local page, err = store:originals(calendar.key, after, AGAIN)
+    if not page then return nil, err end
+    if #page == 0 then return true end
+    local natives = {}
+    for index, row in ipairs(page) do natives[index], after = row.original or { id = row.id }, row.key end
+    local upserts, kept, read = rows_of(run, calendar, { upserts = natives })
+    local noted, failure = store:unreadable_note(calendar.key, { kept = kept, read = read })
+    if not noted then return nil, failure end
+    local applied, problem = apply(store, run, calendar, {
+      calendar = calendar.key, expect = at.version, epoch = at.epoch, upserts = upserts, fence = run.fence, more = true,
+    })
+    if not applied then return nil, problem end
+  end
+end
+
 --- Brings the mirror of one calendar up to date. A batch that says whether more follow is applied before the next is asked
 --- for, so that the provider may look at the mirror (`calendar.mirrored`); of others, the next tells whether it was the last.
 ---@param store lunation.Store
----@param run { account: table, provider: table, fence: lunation.store.Fence?, counts: lunation.SyncCounts }
+---@param run { account: table, provider: table, fence: lunation.store.Fence?, counts: lunation.SyncCounts, mapping: string? }
 ---@param calendar lunation.CalendarRow
 ---@param told fun(events: integer)? called after each batch with the number of its events
 ---@return true?, lunation.Error?
 function mirror.sync(store, run, calendar, told)
   local at, missing = store:calendar_state(calendar.key)
   if not at then return nil, missing end
+  if run.mapping and store:calendar_mapping(calendar.key) ~= run.mapping then
+    if at.synced_at then
+      local done, failure = map_again(store, run, calendar, at)
+      if not done then return nil, failure end
+    end
+    store:calendar_mapped(calendar.key, run.mapping)
+  end
   calendar.mirrored = function(id)
     local row = store:event(calendar.key, id)
     return row and row.original or nil

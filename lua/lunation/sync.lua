@@ -159,6 +159,10 @@ function Sync:_run(account, fence, entry)
   }
   -- What a crash left half done is finished before the mirror is compared with the provider.
   local settled = self.engine.write and self.engine.write:recover { account = account.id }
+  local providers = self.engine.providers
+  run.mapping = providers.digest and providers:digest(account.provider) or nil
+  -- What the calendars are called may have changed with it.
+  if run.mapping and self.store:mapping_changed(account.id, run.mapping) then ready.calendars_at = nil end
   local listed, err = self:_calendars(run)
   if not listed then return nil, err end
   local synced, failure = self:_events(run)

@@ -101,6 +101,33 @@ function calendars:calendar_state(key)
   end)
 end
 
+--- Whether some calendar of an account was mirrored by another mapping.
+---@param account integer
+---@param digest string of the mapping now
+---@return boolean?, lunation.Error?
+function calendars:mapping_changed(account, digest)
+  return self.db:read(function(sql)
+    return sql.value("SELECT 1 FROM calendars WHERE account = ? AND synced_at IS NOT NULL AND mapping IS NOT ? LIMIT 1", account, digest) ~= nil
+  end)
+end
+
+--- The mapping that a calendar was mirrored by.
+---@param key integer
+---@return string? digest nil: it is not known, lunation.Error?
+function calendars:calendar_mapping(key)
+  return self.db:read(function(sql) return sql.value("SELECT mapping FROM calendars WHERE key = ?", key) end)
+end
+
+---@param key integer
+---@param digest string
+---@return true?, lunation.Error?
+function calendars:calendar_mapped(key, digest)
+  return self.db:write(function(sql)
+    sql.run("UPDATE calendars SET mapping = ? WHERE key = ?", digest, key)
+    return true
+  end)
+end
+
 --- Remembers that the sync of one calendar failed, or (without an error) that it did not.
 ---@param key integer
 ---@param err table?

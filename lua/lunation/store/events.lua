@@ -122,6 +122,19 @@ function events:events_between(calendar, from, to, limit)
   end)
 end
 
+--- Originals of a calendar's events, some at a time.
+---@param calendar integer key
+---@param after integer key of the last one that was read; 0 to begin with
+---@param limit integer
+---@return { key: integer, id: string, original: any }[]?, lunation.Error?
+function events:originals(calendar, after, limit)
+  return self.db:read(function(sql)
+    local found = sql.all("SELECT key, id, original FROM events WHERE calendar = ? AND key > ? ORDER BY key LIMIT ?", calendar, after, limit)
+    for _, row in ipairs(found) do row.original = row.original and json.decode(row.original) or nil end
+    return found
+  end)
+end
+
 --- How many events a calendar has.
 ---@param calendar integer key
 ---@return integer?, lunation.Error?

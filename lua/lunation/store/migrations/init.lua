@@ -16,4 +16,5 @@ return {
   { version = 3, name = "003_imports" },
   { version = 4, name = "004_providers" },
   { version = 5, name = "005_subscriptions" },
+  { version = 6, name = "006_mappings" },
 }
