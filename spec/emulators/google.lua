@@ -8,6 +8,7 @@ local server = require "lunation.server"
 
 local contract = require "spec.emulators.google.contract"
 local faults = require "spec.emulators.google.faults"
+local keeping = require "spec.emulators.google.keeping"
 local oauth = require "spec.emulators.google.oauth"
 local service = require "spec.emulators.google.service"
 local world = require "spec.emulators.google.world"
@@ -22,6 +23,7 @@ usage: lunation run spec/emulators/google.lua [--port PORT] --user EMAIL=TOKEN [
   --client ID=SECRET   an OAuth client; without any, every client is taken
   --tls --cert FILE --key FILE
                        HTTPS
+  --state FILE         SQLite, which keeps what there is over the end; `memory` (the default) forgets it
   --contract FOLDER    the discovery documents; else beside the checkout, else those of the Python client in build/python
   --help
 
@@ -77,7 +79,7 @@ while words[i] do
     oauth.clients[id] = secret or ""
   elseif word == "--tls" then
     options.tls, i = true, i - 1
-  elseif word == "--port" or word == "--cert" or word == "--key" or word == "--contract" then
+  elseif word == "--port" or word == "--cert" or word == "--key" or word == "--contract" or word == "--state" then
     if not value then fail(word .. " wants a value") end
     options[word:sub(3)] = value
   else
@@ -90,6 +92,14 @@ if options.tls and not (options.cert and options.key) then fail "--tls wants --c
 for _, fields in ipairs(options.users) do fields.timeZone = options.zones[fields.email] end
 world.seed = options.users
 world.reset()
+if options.state and options.state ~= "memory" then
+  local kept, err = keeping.open(options.state)
+  if not kept then fail("--state: " .. tostring(err)) end
+  for _, fields in ipairs(options.users) do
+    if not world.users[fields.email] then world.add_user(fields) end
+    if fields.token then world.tokens[fields.token] = { user = fields.email } end
+  end
+end
 contract.load(options.contract)
 
 local modules = {}

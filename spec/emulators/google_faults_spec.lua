@@ -181,6 +181,27 @@ describe("the Google emulator: the contract", function()
     assert.same({}, bare.violations())
   end)
 
+  it("keeps its state in a file", function()
+    local args = { "--state", support.tmpdir() .. "/state.db" }
+    local first = emulator.start("google", { args = args })
+    local token = "token-alice"
+    local start = {
+      id = "series1", recurrence = { "RRULE:FREQ=DAILY;COUNT=3" }, attendees = { { email = "bob@example.com" } },
+      start = { dateTime = "2025-06-02T10:00:00", timeZone = "Europe/Berlin" }, ["end"] = { dateTime = "2025-06-02T11:00:00", timeZone = "Europe/Berlin" },
+    }
+    assert.equal(200, first.ask("POST", own, { token = token, body = start }).status)
+    assert.equal(204, first.ask("DELETE", own .. "/series1_20250603T080000Z", { token = token }).status)
+    local before = first.ask("GET", own, { token = "token-bob" }).json
+    first.stop()
+    local second = emulator.start("google", { args = args })
+    local _ <close> = setmetatable({}, { __close = function() second.stop() end })
+    local after = second.ask("GET", own, { token = "token-bob" }).json
+    assert.same(before.items, after.items)
+    assert.same({}, second.ask("GET", own, { token = "token-bob", query = { syncToken = before.nextSyncToken } }).json.items)
+    assert.equal(200, second.ask("PATCH", own .. "/series1_20250604T080000Z", { token = token, body = { summary = "x" } }).status)
+    assert.equal(3, #second.ask("GET", own, { token = "token-bob" }).json.items)
+  end)
+
   it("speaks HTTPS too", function()
     local secure = emulator.start("google", { tls = true })
     local _ <close> = setmetatable({}, { __close = function() secure.stop() end })

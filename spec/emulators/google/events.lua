@@ -125,7 +125,10 @@ local function change(call, merged)
   if stored.status == "cancelled" then row.orphan = nil end
   event.apply(row, body, call, calendar, merged)
   row.rev = before.rev
-  if row.status == "cancelled" then return events.remove(call, calendar, stored) or shown(call, calendar, role, stored) end
+  if row.status == "cancelled" then
+    events.remove(call, calendar, stored)
+    return shown(call, calendar, role, calendar.events[stored.id])
+  end
   local old_attendees = before.data.attendees
   if row.home and row.home ~= calendar.id then
     change_copy(call, calendar, row, before)
@@ -134,7 +137,7 @@ local function change(call, merged)
   conference.apply(row, body, call, calendar, merged)
   local moved = not (world.same(before.data.start, row.data.start) and world.same(before.data["end"], row.data["end"])
     and world.same(before.data.recurrence, row.data.recurrence))
-  if moved and before.data.recurrence then
+  if moved and (before.data.recurrence or row.data.recurrence) then
     row.past = world.copy_list(before.past)
     table.insert(row.past, { seq = calendar.seq + 1, row = rows.past(before) })
   end

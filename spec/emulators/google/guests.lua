@@ -86,7 +86,8 @@ local function copy_of(row, calendar, target)
     end
     if data.extendedProperties and not next(data.extendedProperties) then data.extendedProperties = nil end
     if copy.status == row.status and world.same(copy.data, data) and copy.sequence == row.sequence then return nil end
-    if copy.data.recurrence and not (world.same(copy.data.recurrence, data.recurrence) and world.same(copy.data.start, data.start)) then
+    local moved = not (world.same(copy.data.recurrence, data.recurrence) and world.same(copy.data.start, data.start))
+    if moved and (copy.data.recurrence or data.recurrence) then
       copy.past = copy.past or {}
       table.insert(copy.past, { seq = target.seq + 1, row = rows.past(copy) })
     end
@@ -121,7 +122,7 @@ function guests.spread(calendar, row, before)
       local copy = copy_of(row, calendar, target)
       if copy then
         rows.put(target, copy)
-        if copy.data.recurrence then rows.reset_instances(target, copy) end
+        if not copy.master then rows.reset_instances(target, copy) end
       end
     elseif not target then
       guests.met(world.users[calendar.owner], one)

@@ -197,7 +197,12 @@ local function vanished(calendar, row, seq, query)
   for i = #(row.past or {}), 1, -1 do
     if row.past[i].seq > seq then before = row.past[i].row end
   end
-  if not before or not before.data.recurrence then return {} end
+  if not before then return {} end
+  if not before.data.recurrence then
+    -- it was one event, and is a series now
+    if not row.data.recurrence then return {} end
+    return { { id = row.id, uid = row.uid, status = "cancelled", seq = row.seq, rev = row.rev, from = row.from, to = row.to, data = {} } }
+  end
   local have, list = {}, {}
   if row.status ~= "cancelled" and row.data.recurrence then
     for _, one in ipairs(listing.instances(calendar, row, query)) do have[one.id] = true end

@@ -5,6 +5,7 @@ local failure = require "spec.emulators.google.failure"
 local faults = require "spec.emulators.google.faults"
 local fields = require "spec.emulators.google.fields"
 local json = require "lunation.json"
+local keeping = require "spec.emulators.google.keeping"
 local routers = require "lunation.router"
 local world = require "spec.emulators.google.world"
 
@@ -91,7 +92,11 @@ end
 function service.answer(req)
   local call = Call.new(req)
   req.call = call
-  if call.path:find("^/_emulator") then return perform(call, "calendar") end
+  if call.path:find("^/_emulator") then
+    local response = perform(call, "calendar")
+    keeping.save(call.method, call.path)
+    return response
+  end
   local kind = contract.service(req.path) or (call.path:find "token" or call.path:find "revoke") and "oauth" or nil
   local bearer = world.tokens[(call.headers["authorization"] or ""):match "^%S+%s+(%S+)$" or ""]
   call.user = bearer and world.users[bearer.user]
@@ -104,6 +109,7 @@ function service.answer(req)
     response = faults.after(call, response, kind)
   end
   record(call, response)
+  keeping.save(call.method, call.path)
   return response
 end
 
