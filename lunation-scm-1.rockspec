@@ -37,6 +37,7 @@ build = {
       sources = {
         "src/calendar/rrule.c", "src/calendar/rrule_days.c", "src/calendar/rrule_iter.c", "src/calendar/rrule_parse.c",
         "src/calendar/rrule_plan.c", "src/calendar/rrule_skip.c", "src/calendar/recurset.c", "src/calendar/recurset_lua.c",
+        "src/calendar/recurset_make.c", "src/calendar/recurset_ask.c",
         "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c", "src/calendar/tzif.c",
         "src/calendar/tz_lookup.c", "src/calendar/tznames.c",
       },

@@ -71,6 +71,16 @@ describe("rules of other calendars", function()
     assert.equal(400, #dates("2024-01-11", "RSCALE=HEBREW;FREQ=DAILY", { limit = 400 }))
   end)
 
+  it("have a set that many walk at once", function()
+    local set = assert(rrule.set { dtstart = "1990-01-01T09:00:00", rrule = { "RSCALE=HEBREW;FREQ=DAILY", "RSCALE=HEBREW;FREQ=YEARLY" } })
+    local slow, at = set:iter(tz.to_utc("1990-06-01")), tz.to_utc("1990-06-01T09:00:00")
+    for i = 0, 400 do
+      assert.equal(at + i * 86400, slow())
+      -- others ask for other stretches meanwhile
+      if i % 50 == 0 then assert.equal(7, #set:instants(tz.to_utc("2030-01-01") + i * 86400, tz.to_utc("2030-01-08") + i * 86400)) end
+    end
+  end)
+
   it("say that they are cut where libical's years end", function()
     local got, truncated = dates("2570-02-20", "RSCALE=ETHIOPIC;FREQ=YEARLY")
     assert.is_true(#got >= 12 and #got <= 13)

@@ -88,9 +88,10 @@ int agenda_give(lua_State *L)
 	lua_getfield(L, 3, "revision");
 	lua_getfield(L, 3, "rule");
 	e = c ? *calendar_event(c, lua_tointeger(L, -3)) : NULL;
-	rule = (int)lua_tointeger(L, -1);
-	if (e == NULL || e->revision != lua_tointeger(L, -2) || !e->series || !recur_set_foreign(e->set))
+	if (e == NULL || e->revision != lua_tointeger(L, -2) || !e->series ||
+	    !recur_set_foreign_rule(e->set, lua_tointeger(L, -1)))
 		return 0;
+	rule = (int)lua_tointeger(L, -1);
 	begin = recur_set_start(e->set);
 	if (times) {
 		begin = luaL_checkinteger(L, 5);

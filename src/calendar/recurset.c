@@ -11,6 +11,7 @@ struct foreign {
 	int64_t *at;
 	size_t count;
 	int64_t begin, covered, known;
+	unsigned given; /* how often it got its times: iterators see that by */
 	char text[];
 };
 
@@ -49,7 +50,9 @@ struct source {
 	int64_t head;
 	bool ended;
 	bool lacks;   /* of a rule of another calendar: more times must be asked for */
-	size_t place; /* in its times */
+	size_t place; /* in its times, as they were given for the nth time; the next is behind `last` */
+	unsigned given;
+	int64_t last;
 	size_t next, count, room;
 	int64_t ahead[AHEAD];
 };
@@ -267,6 +270,11 @@ bool recur_set_foreign(const struct recur_set *set)
 	return set->foreign;
 }
 
+bool recur_set_foreign_rule(const struct recur_set *set, int64_t rule)
+{
+	return rule >= 0 && (uint64_t)rule < set->nrules && set->rules[rule].foreign;
+}
+
 static bool covers(const struct recur_set *set, const struct bound_rule *b, int64_t from, int64_t to)
 {
 	int64_t begin = from < set->start ? set->start : from, end = to <= b->until_far ? to : b->until_far + 1;
@@ -318,6 +326,7 @@ bool recur_set_give(struct recur_set *set, int rule, const int64_t *times, size_
 	f->begin = begin;
 	f->covered = covered;
 	f->known = known;
+	f->given++;
 	return true;
 }
 
@@ -362,17 +371,36 @@ static size_t judge_until(const struct bound_rule *b, const struct recur_set *se
 	return kept;
 }
 
-/* The next times that are known of a rule of another calendar. */
-static size_t foreign_fill(struct source *s, int64_t *out, size_t room)
+/* Finds the first of the times that are known behind the last one. */
+static void foreign_find(struct source *s, const struct recur_set *set)
 {
 	const struct foreign *f = s->bound->foreign;
-	size_t left = f->count - s->place, n = left < room ? left : room;
+	const struct times times = { f->at, f->count, f->count };
 
-	if (n)
-		memcpy(out, f->at + s->place, n * sizeof(*out));
-	else
+	s->given = f->given;
+	s->place = times_find(&times, s->last == INT64_MIN ? INT64_MIN : s->last + 1);
+	s->lacks = (s->last < set->start ? set->start : s->last + 1) < f->begin;
+	s->ended = s->lacks;
+}
+
+/* The next times that are known of a rule of another calendar. */
+static size_t foreign_fill(struct source *s, const struct recur_set *set, int64_t *out, size_t room)
+{
+	const struct foreign *f = s->bound->foreign;
+	size_t n;
+
+	if (s->given != f->given)
+		foreign_find(s, set);
+	if (s->ended)
+		return 0;
+	n = f->count - s->place < room ? f->count - s->place : room;
+	if (n == 0) {
 		s->lacks = f->covered < INT64_MAX;
+		return 0;
+	}
+	memcpy(out, f->at + s->place, n * sizeof(*out));
 	s->place += n;
+	s->last = out[n - 1];
 	return n;
 }
 
@@ -384,7 +412,7 @@ static size_t source_fill(struct source *s, const struct recur_set *set, int64_t
 	while (n == 0 && !s->ended) {
 		bool more = true;
 
-		n = s->bound->foreign ? foreign_fill(s, out, room) : rrule_iter_fill(&s->iter, out, room);
+		n = s->bound->foreign ? foreign_fill(s, set, out, room) : rrule_iter_fill(&s->iter, out, room);
 		more = n > 0;
 		if (s->bound->rule.has_until)
 			n = judge_until(s->bound, set, out, n, &more);
@@ -407,17 +435,6 @@ static void source_advance(struct source *s, const struct recur_set *set)
 	s->head = s->count ? s->ahead[s->next++] : INT64_MAX;
 }
 
-/* Finds the first of the times that are known from `from` on. */
-static void foreign_start(struct source *s, const struct recur_set *set, int64_t from)
-{
-	const struct foreign *f = s->bound->foreign;
-	const struct times times = { f->at, f->count, f->count };
-
-	s->place = times_find(&times, from);
-	s->lacks = (from < set->start ? set->start : from) < f->begin;
-	s->ended = s->lacks;
-}
-
 void recur_iter_start(struct recur_iter *it, int64_t from)
 {
 	const struct recur_set *set = it->set;
@@ -432,7 +449,8 @@ void recur_iter_start(struct recur_iter *it, int64_t from)
 		s->next = s->count = 0;
 		s->room = AHEAD_FIRST;
 		if (s->bound->foreign) {
-			foreign_start(s, set, from);
+			s->last = from == INT64_MIN ? INT64_MIN : from - 1;
+			foreign_find(s, set);
 			continue;
 		}
 		rrule_iter_init(&s->iter, &s->bound->rule, set->start, set->date, from);

@@ -153,8 +153,9 @@ int64_t recur_set_instant(const struct recur_set *set, int64_t local);
 
 enum { RECUR_NONE = -1 };
 
-/* Whether the set has such rules. */
+/* Whether the set has such rules; whether its nth is one. */
 bool recur_set_foreign(const struct recur_set *set);
+bool recur_set_foreign_rule(const struct recur_set *set, int64_t rule);
 /* The first such rule whose times are not known in all of [from, to), or RECUR_NONE. */
 int recur_set_lacks(const struct recur_set *set, int64_t from, int64_t to);
 const char *recur_set_text(const struct recur_set *set, int rule);

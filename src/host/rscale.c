@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 #include <libical/ical.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -306,9 +307,19 @@ static void dequeue(struct job *job)
 	job->refs--;
 }
 
+/* What ICU would clear away at the program's end is still in use by its thread. */
+static void leave_at_once(int status, void *unused)
+{
+	(void)unused;
+	fflush(NULL);
+	_exit(status);
+}
+
 /* The thread is left to itself, behind everybody else; who stands in the queue is sent away. */
 static void give_up(void)
 {
+	if (!desk.off)
+		on_exit(leave_at_once, NULL);
 	desk.off = true;
 	setpriority(PRIO_PROCESS, desk.thread, 19);
 	while (desk.first) {
