@@ -21,9 +21,13 @@ build = {
     },
     ["lunation.ical.tree"] = {
       sources = {
-        "src/calendar/ical.c", "src/calendar/ical_doc.c", "src/calendar/ical_doc_write.c", "src/calendar/ical_lines.c",
+        "src/calendar/ical.c", "src/calendar/ical_doc.c", "src/calendar/ical_doc_write.c", "src/calendar/ical_instances.c",
+        "src/calendar/ical_instances_lua.c", "src/calendar/ical_moment.c", "src/calendar/ical_vevents.c", "src/calendar/ical_lines.c",
         "src/calendar/ical_out.c", "src/calendar/ical_param.c", "src/calendar/ical_parse.c", "src/calendar/ical_plain.c",
-        "src/calendar/ical_text.c", "src/calendar/ical_utf8.c", "src/calendar/ical_write.c",
+        "src/calendar/ical_text.c", "src/calendar/ical_utf8.c", "src/calendar/ical_write.c", "src/calendar/rrule_days.c",
+        "src/calendar/rrule_iter.c", "src/calendar/rrule_parse.c", "src/calendar/rrule_plan.c", "src/calendar/rrule_skip.c",
+        "src/calendar/recurset.c", "src/calendar/civil.c", "src/calendar/fail.c", "src/calendar/tz.c", "src/calendar/tzif.c",
+        "src/calendar/tz_lookup.c", "src/calendar/tznames.c",
       },
       incdirs = { "src" },
     },

@@ -6,6 +6,7 @@
 static const luaL_Reg lib[] = {
 	{ "parse", ical_parse },
 	{ "rewrite", ical_rewrite },
+	{ "instances", ical_instances_lua },
 	{ "serialize", ical_serialize },
 	{ "escape", ical_escape },
 	{ "unescape", ical_unescape },

@@ -8,6 +8,7 @@
 
 int ical_parse(lua_State *L);
 int ical_rewrite(lua_State *L);
+int ical_instances_lua(lua_State *L);
 int ical_serialize(lua_State *L);
 int ical_escape(lua_State *L);
 int ical_unescape(lua_State *L);

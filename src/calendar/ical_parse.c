@@ -1,6 +1,5 @@
 /* A parsed iCalendar text as a tree of Lua tables. */
-#include "calendar/ical.h"
-#include "calendar/ical_doc.h"
+#include "calendar/ical_tree.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -18,8 +17,7 @@ typedef struct {
 } seen_string;
 
 typedef struct {
-	const ical_doc *doc;
-	bool positions;
+	ical_tree_source from;
 	lua_Integer counts[ICAL_MAX_OPEN + 1][2]; /* properties and components built so far, by depth */
 	seen_string seen[SEEN];
 } builder;
@@ -89,7 +87,7 @@ static void set_name(lua_State *L, builder *b, const char *s, size_t length, boo
 
 static void set_line(lua_State *L, const builder *b, const ical_node *node)
 {
-	if (!b->positions)
+	if (!b->from.positions)
 		return;
 	lua_pushvalue(L, KEY_LINE);
 	lua_pushinteger(L, (lua_Integer)node->line);
@@ -146,11 +144,11 @@ static void push_value(lua_State *L, const ical_node *node, const char *s, size_
 
 static void push_property(lua_State *L, builder *b, const ical_node *node)
 {
-	const char *line = ical_doc_text(b->doc, node);
+	const char *line = ical_doc_text(b->from.doc, node);
 	size_t name, value;
 
-	ical_doc_place(b->doc, node, &name, &value);
-	lua_createtable(L, 0, 3 + b->positions);
+	ical_doc_place(b->from.doc, node, &name, &value);
+	lua_createtable(L, 0, 3 + b->from.positions);
 	set_name(L, b, line, name, node->flags & ICAL_LOWER);
 	lua_pushvalue(L, KEY_PARAMS);
 	if (node->flags & ICAL_PARAMETERS)
@@ -184,10 +182,10 @@ static int base_of(int depth)
 
 static void push_component(lua_State *L, builder *b, const ical_node *node, const ical_node *span, int depth)
 {
-	const char *name = ical_doc_text(b->doc, node);
+	const char *name = ical_doc_text(b->from.doc, node);
 
 	luaL_checkstack(L, 24, "iCalendar components");
-	lua_createtable(L, 0, 3 + b->positions);
+	lua_createtable(L, 0, 3 + b->from.positions);
 	set_name(L, b, name, node->length, node->flags & ICAL_LOWER);
 	set_line(L, b, node);
 	lua_pushvalue(L, -1);
@@ -196,15 +194,35 @@ static void push_component(lua_State *L, builder *b, const ical_node *node, cons
 	b->counts[depth][0] = b->counts[depth][1] = 0;
 }
 
+/* Whether a VEVENT begins here that is not asked for. */
+static bool left_out(const builder *b, uint32_t index)
+{
+	const ical_node *node = ical_doc_node(b->from.doc, index);
+	const char *name = ical_doc_text(b->from.doc, node);
+	size_t i;
+
+	if (!b->from.few || node->name != 0 || node->value != ICAL_BEGIN || node->length != 6 ||
+	    (b->from.events && b->from.events[index]))
+		return false;
+	for (i = 0; i < 6; i++)
+		if ((name[i] & ~0x20) != "VEVENT"[i])
+			return false;
+	return true;
+}
+
 static void build(lua_State *L, builder *b)
 {
-	const ical_doc *doc = b->doc;
+	const ical_doc *doc = b->from.doc;
 	uint32_t i;
 	int depth = 0;
 
 	for (i = 0; i < doc->count; i++) {
 		const ical_node *node = ical_doc_node(doc, i);
 
+		if (left_out(b, i)) {
+			i = ical_doc_node(doc, i + 1)->start - 1;
+			continue;
+		}
 		if (node->name != 0 || node->value == ICAL_BARE) {
 			push_property(L, b, node);
 			lua_rawseti(L, base_of(depth) + 1, ++b->counts[depth][0]);
@@ -248,8 +266,7 @@ static void push_problem(lua_State *L, const ical_doc *doc, const ical_problem *
 	lua_setfield(L, -2, "column");
 }
 
-/* nil and the error of a document that could not be read. */
-static int push_failure(lua_State *L, const ical_doc *doc)
+int ical_push_failure(lua_State *L, const ical_doc *doc)
 {
 	if (doc->no_memory)
 		return luaL_error(L, "not enough memory");
@@ -258,14 +275,15 @@ static int push_failure(lua_State *L, const ical_doc *doc)
 	return 2;
 }
 
-static int push_tree(lua_State *L)
+/* Its own frame: the slots of the builder are counted from its first. */
+static int build_tree(lua_State *L)
 {
-	builder *b = lua_touserdata(L, SLOT_STATE);
-	const ical_doc *doc = b->doc;
+	builder b = { .from = *(const ical_tree_source *)lua_touserdata(L, SLOT_STATE) };
+	const ical_doc *doc = b.from.doc;
 	int i;
 
 	if (doc->failed)
-		return push_failure(L, doc);
+		return ical_push_failure(L, doc);
 	lua_pushliteral(L, "name");
 	lua_pushliteral(L, "params");
 	lua_pushliteral(L, "value");
@@ -274,7 +292,7 @@ static int push_tree(lua_State *L)
 	lua_createtable(L, SEEN, 0);
 	lua_createtable(L, 0, 3);
 	push_lists(L, doc->properties, doc->components);
-	build(L, b);
+	build(L, &b);
 	if (doc->components == 1 && doc->properties == 0) {
 		lua_rawgeti(L, SLOT_ROOT + 2, 1);
 	} else {
@@ -290,6 +308,21 @@ static int push_tree(lua_State *L)
 	return 2;
 }
 
+int ical_push_tree(lua_State *L, const ical_tree_source *from)
+{
+	int top = lua_gettop(L);
+
+	lua_pushcfunction(L, build_tree);
+	lua_pushlightuserdata(L, (void *)from);
+	lua_call(L, 1, LUA_MULTRET);
+	return lua_gettop(L) - top;
+}
+
+static int push_tree(lua_State *L)
+{
+	return ical_push_tree(L, lua_touserdata(L, 1));
+}
+
 /* The text's memory until Lua has it; freed by the collector when Lua has no room for it. */
 static int free_text(lua_State *L)
 {
@@ -302,12 +335,12 @@ static int free_text(lua_State *L)
 
 static int push_rewritten(lua_State *L)
 {
-	const ical_doc *doc = ((builder *)lua_touserdata(L, SLOT_STATE))->doc;
+	const ical_doc *doc = ((ical_tree_source *)lua_touserdata(L, 1))->doc;
 	size_t length;
 	char **text;
 
 	if (doc->failed)
-		return push_failure(L, doc);
+		return ical_push_failure(L, doc);
 	text = lua_newuserdatauv(L, sizeof *text, 0);
 	*text = NULL;
 	lua_createtable(L, 0, 1);
@@ -346,35 +379,35 @@ static bool flag(lua_State *L, const char *name)
 	return value;
 }
 
-/* Calls f with the document of the text at 1 and the options at 2. Its memory is not Lua's: an error must pass here. */
-static int with_doc(lua_State *L, lua_CFunction f, int nresults)
+int ical_with_doc(lua_State *L, lua_CFunction f)
 {
 	size_t length;
 	const char *text = luaL_checklstring(L, 1, &length);
 	ical_limits limits = { .max = 0 };
 	ical_doc doc;
-	builder b = { .doc = &doc };
-	int status, collecting = lua_gc(L, LUA_GCISRUNNING);
+	ical_tree_source from = { .doc = &doc };
+	int status, top = lua_gettop(L), collecting = lua_gc(L, LUA_GCISRUNNING);
 
 	if (lua_istable(L, 2)) {
 		limits.max = option(L, "max");
 		limits.depth = option(L, "depth");
 		limits.properties = option(L, "properties");
 		limits.strict = flag(L, "strict");
-		b.positions = flag(L, "positions");
+		from.positions = flag(L, "positions");
 	}
-	lua_settop(L, 1);
 	ical_doc_parse(&doc, text, length, &limits);
 	lua_pushcfunction(L, f);
-	lua_pushlightuserdata(L, &b);
+	lua_insert(L, 2);
+	lua_pushlightuserdata(L, &from);
+	lua_insert(L, 3);
 	/* All that is made is part of the answer: looking for garbage in between would find none. */
 	if (collecting)
 		lua_gc(L, LUA_GCSTOP);
-	status = lua_pcall(L, 1, nresults, 0);
+	status = lua_pcall(L, top, LUA_MULTRET, 0);
 	if (collecting)
 		lua_gc(L, LUA_GCRESTART);
 	ical_doc_close(&doc);
-	return status == LUA_OK ? nresults : lua_error(L);
+	return status == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
 }
 
 /* parse(text, {strict=, positions=, max=, depth=, properties=}) --> tree, warnings | nil, error
@@ -382,12 +415,12 @@ static int with_doc(lua_State *L, lua_CFunction f, int nresults)
    empty name that holds them all. */
 int ical_parse(lua_State *L)
 {
-	return with_doc(L, push_tree, 2);
+	return ical_with_doc(L, push_tree);
 }
 
 /* rewrite(text, options) --> text, octets of memory | nil, error. The same as serialize(parse(text)), without tables.
  */
 int ical_rewrite(lua_State *L)
 {
-	return with_doc(L, push_rewritten, 2);
+	return ical_with_doc(L, push_rewritten);
 }

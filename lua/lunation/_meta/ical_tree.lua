@@ -42,6 +42,17 @@ function tree.parse(text, options) end
 ---@return integer|table octets_or_error memory the reading took at most, or the error
 function tree.rewrite(text, options) end
 
+---The instances of what a text says plainly; UIDs whose events need more care come back as a tree.
+---@param text string
+---@param options {from: integer?, to: integer?, limit: integer?, include_dtstart: boolean?, tzid: string?} window [from, to) of instants;
+---tzid: the zone of floating times and of days, by its exact name; with the options of a parse
+---@param prepare fun(root: lunation.ical.Component?, warnings: table): (fun(tzid: string, localtime: string): string?), string? gets the
+---tree without its events; gives what a TZID means, and the zone of floating times where no tzid is asked for
+---@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]? in order; nil with an error
+---@return boolean|table truncated_or_error
+---@return lunation.ical.Component? rest what is not reckoned
+function tree.instances(text, options, prepare) end
+
 ---@param node lunation.ical.Component
 ---@return string text CRLF, folded at 75 octets between characters; raises for what is no tree
 function tree.serialize(node) end

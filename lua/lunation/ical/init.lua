@@ -121,16 +121,7 @@ local function zone_of_calendar(node)
   end
 end
 
----The instances of a text in a window, in order of their starts, as instants.
----@param source string|lunation.ical.Component
----@param options {from: integer|string?, to: integer|string?, tzid: string?, limit: integer?, include_dtstart: boolean?}? window
----[from, to): instants, UTC times or local times of tzid, which is also what floating times are read in (without it the
----calendar's X-WR-TIMEZONE, else UTC);
----include_dtstart: DTSTART counts even where its rule does not give it
----@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]?
----@return boolean|table truncated_or_error
-function M.instances(source, options)
-  options = options or {}
+local function instances_of_tree(source, options)
   local root, problem = as_tree(source, options)
   if not root then return nil, failure(problem) end
   -- exact: an all-day event that ends where it starts has no length here; to people it is a day.
@@ -143,6 +134,43 @@ function M.instances(source, options)
   if not list then return nil, failure { message = truncated } end
   for _, found in ipairs(list) do found.event = nil end
   return list, truncated
+end
+
+-- Most events are written plainly, and are reckoned in C as they stand; the others come back as a tree.
+local function instances_of_text(text, options)
+  local from, why = instances.edge(options.from, options.tzid)
+  local to
+  if not why then to, why = instances.edge(options.to, options.tzid) end
+  if why then return nil, failure { message = why } end
+  local limit = options.limit or 1000
+  local list, truncated, rest = tree.instances(text, {
+    from = from, to = to, limit = limit, include_dtstart = options.include_dtstart, tzid = options.tzid and zone.canonical(options.tzid) or options.tzid,
+    max = options.max, depth = options.depth, properties = options.properties, positions = true,
+  }, function(root)
+    root = root or { name = "", properties = {}, components = {} }
+    local zones = zone.of(root)
+    return function(id, localtime) return (zones:zone(id, localtime)) end, zone_of_calendar(root)
+  end)
+  if not list then return nil, failure(truncated) end
+  if not rest then return list, truncated end
+  local more, cut = instances_of_tree(rest, options)
+  if not more then return nil, cut end
+  table.move(more, 1, #more, #list + 1, list)
+  return instances.settle(list, limit, truncated or cut)
+end
+
+---The instances of a text in a window, in order of their starts, as instants.
+---@param source string|lunation.ical.Component
+---@param options {from: integer|string?, to: integer|string?, tzid: string?, limit: integer?, include_dtstart: boolean?}? window
+---[from, to): instants, UTC times or local times of tzid, which is also what floating times are read in (without it the
+---calendar's X-WR-TIMEZONE, else UTC);
+---include_dtstart: DTSTART counts even where its rule does not give it
+---@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]?
+---@return boolean|table truncated_or_error
+function M.instances(source, options)
+  options = options or {}
+  if type(source) == "string" and not options.strict and not options.mapping then return instances_of_text(source, options) end
+  return instances_of_tree(source, options)
 end
 
 ---The busy times of a text in a window: of its events, its VFREEBUSY components and its availability (RFC 7953).

@@ -48,6 +48,16 @@ function M.instances(events, options)
       }
     end
   end
+  return M.settle(list, limit, truncated)
+end
+
+---Puts instances in order and keeps the first.
+---@param list table[]
+---@param limit integer
+---@param truncated boolean
+---@return table[] list
+---@return boolean truncated
+function M.settle(list, limit, truncated)
   table.sort(list, function(a, b)
     if a.start ~= b.start then return a.start < b.start end
     if a.uid ~= b.uid then return a.uid < b.uid end

@@ -180,7 +180,8 @@ function M.expand(event, from, to, limit, options)
   local length = first and last - first or 0
   local shown = not event.showWithoutTime and zone or nil
   local low = from and value.shift(clock.to_local(from - length, shown), -SLACK)
-  local high = to and value.shift(clock.to_local(to, shown), SLACK)
+  -- Of a window of days the time of its end is left out, and the day with it.
+  local high = to and value.shift(clock.to_local(to, shown), event.showWithoutTime and SLACK + 86400 or SLACK)
   local wanted, truncated, err = math.max(limit, 1000) + 1, false, nil
   for round = 1, MAX_ROUNDS do
     local keys
