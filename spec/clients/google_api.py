@@ -189,7 +189,11 @@ def contacts():
     people.searchContacts(query="", readMask="names").execute()
     check("found", len(people.searchContacts(query="kin", readMask="names").execute()["results"]), 1)
     made = people.batchCreateContacts(body={"readMask": "names", "contacts": [{"contactPerson": {"names": [{"givenName": "Bea"}]}}]}).execute()
-    names = [one["person"]["resourceName"] for one in made["createdPeople"]]
+    bea = made["createdPeople"][0]["person"]
+    names = [bea["resourceName"]]
+    body = {"updateMask": "nicknames", "readMask": "names,nicknames", "contacts": {names[0]: {"etag": bea["etag"], "nicknames": [{"value": "B"}]}}}
+    result = people.batchUpdateContacts(body=body).execute()["updateResult"][names[0]]["person"]
+    check("updated together", (result["nicknames"][0]["value"], result["names"][0]["givenName"]), ("B", "Bea"))
     check("together", len(people.getBatchGet(resourceNames=names + [ada["resourceName"]], personFields="names").execute()["responses"]), 2)
     people.batchDeleteContacts(body={"resourceNames": names}).execute()
     check("deleted", people.deleteContact(resourceName=ada["resourceName"]).execute(), {})
@@ -202,6 +206,8 @@ def contacts():
     check("one", len(people.searchDirectoryPeople(sources=sources, readMask="names", query="al").execute()["people"]), 1)
     control("/other-contacts", user=ALICE, email="dora@elsewhere.test")
     others = service("people", "v1", "", setting["tokens"]["alice"]).otherContacts()
+    others.search(query="", readMask="emailAddresses").execute()
+    check("one met", len(others.search(query="dora", readMask="emailAddresses").execute()["results"]), 1)
     dora = others.list(readMask="emailAddresses").execute()["otherContacts"][0]
     copied = others.copyOtherContactToMyContactsGroup(resourceName=dora["resourceName"], body={"copyMask": "emailAddresses"}).execute()
     check("copied", copied["emailAddresses"][0]["value"], "dora@elsewhere.test")
