@@ -19,10 +19,11 @@
 #include <unistd.h>
 
 /* libical knows no time behind this year. */
-enum { LAST_YEAR = 2582, SHORT_WAIT = 250, LOOK = 20 };
+enum { LAST_YEAR = 2582 };
 
-/* Seconds. */
-#define AHEAD (366 * CIVIL_DAY)
+/* How far behind a window is looked, in seconds; how long who cannot wait does, and how often it is looked, in
+ * milliseconds. */
+enum { AHEAD = 366 * CIVIL_DAY, SHORT_WAIT = 250, LOOK = 20 };
 
 /* A rule's time is what its thread computes, so that a busy machine makes nothing late; but it has an end by the clock,
  * too. */
@@ -94,8 +95,7 @@ static bool load(void)
 	return true;
 }
 
-/* --- the thread ----------------------------------------------------------------------------------------------------
- */
+/* --- the thread --- */
 
 static bool keep(struct job *job, int64_t at)
 {
@@ -112,8 +112,8 @@ static bool keep(struct job *job, int64_t at)
 	return true;
 }
 
-/* Where libical goes back, what it said of the time from there on is not to be trusted. Gives how many were asked for.
- */
+/* Where libical goes back, what it said of the time from there on is not to be trusted. Gives how many of those were
+ * asked for. */
 static int64_t forget(struct job *job, int64_t at)
 {
 	int64_t n = 0;
@@ -267,7 +267,7 @@ static void *work(void *unused)
 	return unused;
 }
 
-/* --- the desk: all with the lock held --------------------------------------------------------------------------- */
+/* --- the desk: all with the lock held --- */
 
 static bool start_thread(void)
 {
@@ -351,8 +351,7 @@ static const char *verdict(struct job *job, bool hurried)
 	return "busy";
 }
 
-/* --- Lua -----------------------------------------------------------------------------------------------------------
- */
+/* --- Lua --- */
 
 /* times, covered, known; or nil and a word for what is wrong. */
 static int push_answer(lua_State *L, const struct job *job, const char *said)
