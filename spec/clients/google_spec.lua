@@ -43,11 +43,11 @@ describe("the Google emulator under the vendor's clients #clients", function()
       resources.calendars.delete]],
   }
 
-  local function covered(service, but)
+  local function covered(service)
     local answered, missing = {}, {}
     for _, one in ipairs(google.requests()) do answered[one.id or ""] = answered[one.id or ""] or one.status < 300 end
     for name in methods[service]:gmatch "%S+" do
-      if not answered[service .. "." .. name] and name ~= but then missing[#missing + 1] = name end
+      if not answered[service .. "." .. name] then missing[#missing + 1] = name end
     end
     assert.same({}, missing)
   end

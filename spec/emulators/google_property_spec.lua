@@ -1,6 +1,7 @@
 -- A client that begins with a full listing and follows the sync tokens holds what a fresh listing shows, whatever is done between.
 
 local emulator = require "spec.support.emulator"
+local json = require "lunation.json"
 
 describe("the Google emulator: a full listing and its increments", function()
   local google
@@ -36,7 +37,7 @@ describe("the Google emulator: a full listing and its increments", function()
 
   local function change(random, known)
     local pick = known[random(math.max(#known, 1))]
-    local kind = pick and random(8) or 1
+    local kind = pick and random(9) or 1
     if kind <= 2 then
       local day, hour = random(150), random(20)
       local body = { summary = "event " .. random(1000), start = at(day, hour), ["end"] = at(day, hour + 1) }
@@ -54,6 +55,8 @@ describe("the Google emulator: a full listing and its increments", function()
       ask("alice", "PATCH", path, { body = { start = at(day, 5), ["end"] = at(day, 7) } })
     elseif kind == 5 then
       ask("alice", "PATCH", path, { body = { recurrence = { rules[random(#rules)] } } })
+    elseif kind == 9 then
+      ask("alice", "PATCH", path, { body = { attendees = random(2) == 1 and { { email = "bob@example.com" } } or json.array {} } })
     elseif kind == 6 and random(3) == 1 then
       ask("alice", "DELETE", path)
     else

@@ -142,7 +142,7 @@ local function change(call, merged)
     table.insert(row.past, { seq = calendar.seq + 1, row = rows.past(before) })
   end
   rows.put(calendar, row, own_only(before, row))
-  if moved then rows.reset_instances(calendar, row) end
+  if moved or before.status == "cancelled" then rows.reset_instances(calendar, row) end
   guests.spread(calendar, row, old_attendees)
   guests.announce(call, calendar, row, old_attendees, false)
   return shown(call, calendar, role, row)

@@ -101,6 +101,15 @@ local function copy_of(row, calendar, target)
   return copy
 end
 
+-- Takes the event, or this instance of it, from a calendar.
+local function withdraw(calendar, row, target)
+  local copy = target.events[row.id]
+  local stored = copy ~= nil
+  -- the series stays; this instance of it goes
+  if not copy and row.master and target.events[row.master] then copy = copy_of(row, calendar, target) end
+  if copy and copy.home == calendar.id and not (stored and copy.status == "cancelled") then rows.cancel(target, copy) end
+end
+
 --- Brings every invited calendar of the emulator in step with the organizer's row; those no longer invited lose theirs.
 ---@param calendar table
 ---@param row table
@@ -128,19 +137,11 @@ function guests.spread(calendar, row, before)
       guests.met(world.users[calendar.owner], one)
     end
   end
-  for _, list in ipairs { before or {}, row.status == "cancelled" and row.data.attendees or {} } do
-    for _, one in ipairs(list) do
-      local target = world.calendars[one.email]
-      local copy = target and target ~= calendar and target.events[row.id]
-      if target and target ~= calendar and not copy and row.master then
-        -- the series stays; this instance of it goes
-        copy = target.events[row.master] and copy_of(row, calendar, target)
-      end
-      if copy and (not invited[one.email] or row.status == "cancelled") and copy.home == calendar.id and copy.status ~= "cancelled"
-        or copy and copy.seq == nil then
-        rows.cancel(target, copy)
-      end
-    end
+  local left = world.copy_list(before)
+  if row.status == "cancelled" then table.move(row.data.attendees or {}, 1, #(row.data.attendees or {}), #left + 1, left) end
+  for _, one in ipairs(left) do
+    local target = world.calendars[one.email]
+    if target and target ~= calendar and (row.status == "cancelled" or not invited[one.email]) then withdraw(calendar, row, target) end
   end
 end
 

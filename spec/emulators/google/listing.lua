@@ -139,7 +139,7 @@ function listing.instances(calendar, master, query)
     end
   end
   for _, one in pairs(differing) do
-    if in_window(one, calendar, query) then list[#list + 1] = one end
+    if not one.orphan and in_window(one, calendar, query) then list[#list + 1] = one end
   end
   return list
 end
@@ -150,11 +150,6 @@ local function series_in_window(calendar, master, query)
     if one.status ~= "cancelled" then return true end
   end
   return false
-end
-
--- A series of which only some instances are on this calendar: the user was invited to those alone.
-local function is_lone(calendar, row)
-  return row.master ~= nil and calendar.events[row.master] == nil
 end
 
 local function wanted_status(row, calendar, query)
@@ -363,7 +358,7 @@ function listing.of_series(call)
         end
         if wanted then list[#list + 1] = one end
       end
-    elseif master.status ~= "cancelled" and not is_lone(calendar, master) and in_window(master, calendar, query) then
+    elseif master.status ~= "cancelled" and in_window(master, calendar, query) then
       list[1] = master
     end
     cursor = pages.begin(sorted(list, calendar, "startTime"), { signature = signature })

@@ -80,24 +80,35 @@ function rows.cancel(calendar, row)
   row.status = "cancelled"
   rows.put(calendar, row)
   for _, instance in pairs(calendar.instances[row.id] or {}) do
-    if instance.status ~= "cancelled" or not instance.orphan then
+    if not instance.orphan then
       instance.status, instance.orphan = "cancelled", true
       rows.put(calendar, instance)
     end
   end
 end
 
---- After a change of a series' times: instances that it no longer has are given up, as the service resets them.
+-- An instance that had lost its place has it again: it says what the series says.
+local function revive(calendar, master, row)
+  local fresh = rows.detach(series.instance(master, row.original))
+  fresh.order = row.order
+  rows.put(calendar, fresh)
+end
+
+--- After a change of a series' times: instances that it no longer has are given up, as the service resets them; those that it
+--- has again come back.
 ---@param calendar table
 ---@param master table
 function rows.reset_instances(calendar, master)
-  for id, instance in pairs(calendar.instances[master.id] or {}) do
-    local keeps = master.data.recurrence and (instance.data.start == nil or (instance.data.originalStartTime.date ~= nil) == (master.data.start.date ~= nil))
-      and series.has(master, instance.original)
-    if not keeps then
+  local list = {}
+  for _, instance in pairs(calendar.instances[master.id] or {}) do list[#list + 1] = instance end
+  local lines, all_day = master.data.recurrence, master.data.start.date ~= nil
+  for _, instance in ipairs(list) do
+    local has = lines and (instance.data.originalStartTime.date ~= nil) == all_day and series.has(master, instance.original)
+    if has and instance.orphan then
+      revive(calendar, master, instance)
+    elseif not has and not instance.orphan then
       instance.status, instance.orphan = "cancelled", true
       rows.put(calendar, instance)
-      calendar.instances[master.id][id] = nil
     end
   end
 end
