@@ -265,6 +265,16 @@ describe("the Google emulator: push", function()
     assert.equal(2, pushes()[1].tries)
   end)
 
+  it("tells of a conference that became ready by itself", function()
+    watch()
+    wait(1)
+    local body = { start = { date = "2025-06-02" }, ["end"] = { date = "2025-06-03" }, conferenceData = { createRequest = { requestId = "a" } } }
+    local made = google.ask("POST", own, { token = "token-alice", query = { conferenceDataVersion = 1 }, body = body }).json
+    assert.equal("pending", made.conferenceData.createRequest.status.statusCode)
+    wait(3)
+    assert.not_equal(made.etag, google.ask("GET", own .. "/" .. made.id, { token = "token-alice" }).json.etag)
+  end)
+
   it("tells the guests' calendars of what is done to them", function()
     local body = { id = "bobs", type = "web_hook", address = listener.url:gsub("/$", "") .. "/hook" }
     assert.equal(200, google.ask("POST", own .. "/watch", { token = "token-bob", body = body }).status)

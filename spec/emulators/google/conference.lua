@@ -3,9 +3,12 @@ local crypto = require "lunation.crypto"
 local failure = require "spec.emulators.google.failure"
 local json = require "lunation.json"
 local rows = require "spec.emulators.google.rows"
+local timer = require "lunation.timer"
 local world = require "spec.emulators.google.world"
 
 local conference = {}
+
+local LATER = 0.2
 
 local letters = "abcdefghijklmnopqrstuvwxyz"
 
@@ -63,6 +66,11 @@ function conference.apply(row, body, call, calendar, merged)
     createRequest = { requestId = request.requestId, conferenceSolutionKey = { type = kind }, status = { statusCode = "pending" } },
   }
   row.meeting = { kind = kind, fails = call:fault "conference_failure" ~= nil, ready = world.now() + world.meet_seconds }
+  -- it becomes ready without being read, too: that is a change like others
+  timer.after(world.meet_seconds + LATER, function()
+    local stored = world.calendars[calendar.id] == calendar and calendar.events[row.id]
+    if stored then conference.settle(stored, calendar) end
+  end):unref()
 end
 
 local function finish(data, meeting)
