@@ -92,13 +92,14 @@ FUZZ_JSON    := src/data/buffer.c src/data/fail.c src/data/json.c src/data/json_
 FUZZ_ical    := $(FUZZ_CORE)
 FUZZ_ical_doc := $(FUZZ_CORE)
 FUZZ_jsonl   := $(FUZZ_CORE) $(FUZZ_JSON)
+FUZZ_calendar := $(FUZZ_CORE) $(FUZZ_JSON)
 FUZZ_tzif    := $(FUZZ_CORE)
 FUZZ_rrule   := $(FUZZ_CORE)
 FUZZ_LIBS    := $(shell pkg-config --cflags --libs lua5.4 2>/dev/null) -lical -lm
 FUZZ         := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
+FUZZ_JOBS    ?= 2
 fuzz: deps-fuzz $(FUZZ:%=build/fuzz/%)
-	@for f in $(FUZZ); do mkdir -p build/fuzz/corpus/$$f; \
-	  build/fuzz/$$f $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 build/fuzz/corpus/$$f fuzz/seeds/$$f || exit 1; done
+	@printf '%s\n' $(FUZZ) | xargs -P $(FUZZ_JOBS) -I{} tools/fuzz {} $(FUZZ_SECONDS) $(FUZZ_FLAGS)
 .SECONDEXPANSION:
 build/fuzz/%: fuzz/%.c $(HDR) $$(FUZZ_$$*)
 	@mkdir -p $(@D)

@@ -177,6 +177,24 @@ describe("lunation.tz", function()
     end
   end)
 
+  it("takes single changes before them", function()
+    local zone = "/<+10>-10@1704031200@<+12>-12@1714852800@<+10>-10"
+    for at, expected in pairs { ["2023-12-31T12:00:00"] = 1703988000, ["2024-05-05T08:00:00"] = 1714860000, ["2024-05-05T07:00:00"] = 1714849200 } do
+      assert.equal(expected, tz.to_utc(at, zone), at)
+    end
+    assert.equal(43200, (tz.offset(1704031200, zone)))
+    assert.equal(36000, (tz.offset(1704031199, zone)))
+    for _, bad in ipairs {
+      "/<+10>-10@", "/<+10>-10@17", "/<+10>-10@x@UTC0", "/@5@UTC0", "/EST5EDT,M3.2.0,M11.1.0@1704031200@UTC0", "/UTC0@99999999999999999999@UTC0",
+      -- not in order, too near, or too far from Greenwich
+      "/UTC0@1714852800@<+12>-12@1704031200@UTC0", "/UTC0@1700@<+12>-12@2800@<+10>-10", "/<+10>-110@1704031200@UTC0", "/UTC0@1704031200@<+10>-110",
+    } do
+      local at, err = tz.to_utc("2024-01-01T00:00:00", bad)
+      assert.is_nil(at, bad)
+      assert.equal("invalid_zone", err.code)
+    end
+  end)
+
   it("reads zones again on demand", function()
     local before = tz.to_utc("2025-07-01", "Europe/Berlin")
     tz.reload()

@@ -271,8 +271,14 @@ struct tz_zone *tz_read(const char *directory, const char *name)
 	return zone;
 }
 
+static bool is_offset(int32_t seconds)
+{
+	return seconds > -TZ_OFFSET_MAX && seconds < TZ_OFFSET_MAX;
+}
+
 /* The changes that stand before the rules in the name of a zone of somebody's own: what held before each, and its
- * instant, as in <+12>-12@1714852800@<+10>-10. */
+ * instant, as in <+12>-12@1714852800@<+10>-10. Changes closer than the clock may be put forward would leave times that
+ * are both in a gap and not. */
 static bool read_changes(struct tz_zone *z, const char **p)
 {
 	const char *end;
@@ -285,11 +291,12 @@ static bool read_changes(struct tz_zone *z, const char **p)
 
 		memcpy(text, *p, (size_t)(end - *p)); /* a name is shorter than TZ_NAME_MAX */
 		text[end - *p] = '\0';
-		if (!read_footer(text, &before) || before.has_dst || !tz_reserve(z, z->count + 1))
+		if (!read_footer(text, &before) || before.has_dst || !is_offset(before.std_offset) ||
+		    !tz_reserve(z, z->count + 1))
 			return false;
 		at = strtoll(end + 1, &rest, 10);
 		if (rest == end + 1 || *rest != '@' || at < CIVIL_BEGIN || at >= CIVIL_END ||
-		    (z->count > 0 && at <= z->at[z->count - 1]))
+		    (z->count > 0 && at < z->at[z->count - 1] + 2 * TZ_OFFSET_MAX))
 			return false;
 		strcpy(z->names + used, before.std_name);
 		z->types[z->count] = (struct tz_type){ before.std_offset, false, z->names + used };
@@ -316,7 +323,9 @@ struct tz_zone *tz_from_posix(const char *name)
 		return NULL;
 	zone->references = 1;
 	strcpy(zone->name, name);
-	if (!read_changes(zone, &rules) || !read_footer(rules, &zone->footer) || !tz_index(zone)) {
+	if (!read_changes(zone, &rules) || !read_footer(rules, &zone->footer) ||
+	    (zone->count > 0 && !(is_offset(zone->footer.std_offset) && is_offset(zone->footer.dst_offset))) ||
+	    !tz_index(zone)) {
 		tz_release(zone);
 		return NULL;
 	}
