@@ -43,7 +43,7 @@ Control paths (JSON):
          /_emulator/other-contacts {user, email, name};  /event-type {calendar, event, eventType}
   POST   /_emulator/reset          everything as at the start
   POST   /_emulator/faults         [{match={method, path, query, user}, times, after, fault, …}]; GET lists, DELETE removes them.
-         path and query are Lua patterns. Faults:
+         path and query are Lua patterns; judged=true holds the spoiled answer against the contract. Faults:
 ]]
 
 local options = { port = "0", users = {}, zones = {} }

@@ -173,6 +173,18 @@ describe("the Google emulator: the contract", function()
     end)
   end
 
+  it("is held against answers too", function()
+    if not google.has_contract then return pending "no contract was found" end
+    local event = google.ask("POST", own, { token = "token-alice", body = body({ id = "event1" }).body }).json
+    google.fault {
+      { fault = "unknown_enum", field = "visibility", value = "hologram", judged = true }, { fault = "impossible_date", judged = true },
+    }
+    assert.same({ "body.items[0].start.dateTime is no date-time: 2025-02-30T25:61:00Z", "body.items[0].visibility has an unknown value: hologram" },
+      noted("GET", own))
+    assert.equal("answer", google.violations()[1].direction)
+    assert.equal("event1", event.id)
+  end)
+
   it("says so where it finds none", function()
     local bare = emulator.start("google", { contract = support.tmpdir() })
     local _ <close> = setmetatable({}, { __close = function() bare.stop() end })

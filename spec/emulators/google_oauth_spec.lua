@@ -265,6 +265,17 @@ describe("the Google emulator: push", function()
     assert.equal(2, pushes()[1].tries)
   end)
 
+  it("tells that a calendar is no more", function()
+    local made = google.ask("POST", "/calendar/v3/calendars", { token = "token-alice", body = { summary = "Team" } }).json
+    local path = "/calendar/v3/calendars/" .. made.id
+    local body = { id = "team", type = "web_hook", address = listener.url:gsub("/$", "") .. "/hook" }
+    assert.equal(200, google.ask("POST", path .. "/events/watch", { token = "token-alice", body = body }).status)
+    wait(1)
+    google.ask("DELETE", path, { token = "token-alice" })
+    wait(2)
+    assert.equal("not_exists", heard[2]["x-goog-resource-state"])
+  end)
+
   it("tells of a conference that became ready by itself", function()
     watch()
     wait(1)

@@ -100,6 +100,7 @@ local function delete(call)
     end
   end
   world.calendars[calendar.id] = nil
+  for _, kind in ipairs { "events", "acl" } do push.changed(kind, calendar.id, "not_exists") end
   return nil
 end
 

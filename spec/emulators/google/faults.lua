@@ -165,6 +165,16 @@ function faults.after(call, response, service)
   return response
 end
 
+--- Whether the contract is to look at the answer though it was spoiled (`judged` of the fault).
+---@param call google.Call
+---@return boolean
+function faults.judged(call)
+  for _, fault in ipairs(call.faults) do
+    if fault.judged then return true end
+  end
+  return false
+end
+
 --- Whether the answer was spoiled on purpose, so that the contract has no say in it.
 ---@param call google.Call
 ---@return boolean

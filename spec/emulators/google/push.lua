@@ -98,10 +98,11 @@ end
 --- Tells the channels of a resource that it has changed.
 ---@param kind string
 ---@param key string
-function push.changed(kind, key)
+---@param state "exists"|"not_exists"|nil
+function push.changed(kind, key, state)
   local now = world.now()
   for _, channel in pairs(world.channels) do
-    if channel.kind == kind and channel.key == key and channel.expires > now then send(channel, "exists") end
+    if channel.kind == kind and channel.key == key and channel.expires > now then send(channel, state or "exists") end
   end
 end
 

@@ -107,6 +107,7 @@ function service.answer(req)
     response = perform(call, kind)
     if not faults.spoiled(call) then contract.answer(call, response) end
     response = faults.after(call, response, kind)
+    if faults.judged(call) then contract.answer(call, response) end
   end
   record(call, response)
   keeping.save(call.method, call.path)
