@@ -214,6 +214,21 @@ describe("the Google emulator: listing", function()
       assert.same({ "series1", "series1_20250324T080000Z" }, (list {}))
     end)
 
+    it("gives instances back that a series has again", function()
+      local days = { start = { date = "2025-03-17" }, ["end"] = { date = "2025-03-18" }, recurrence = { "RRULE:FREQ=WEEKLY;COUNT=3" } }
+      days.id = "series1"
+      add(days)
+      ok("PATCH", own .. "/series1_20250324", { body = { summary = "Other" } })
+      local times = { start = at "2025-03-17T09:00:00", ["end"] = at "2025-03-17T09:30:00", recurrence = days.recurrence }
+      ok("PUT", own .. "/series1", { body = times })
+      assert.equal("cancelled", ok("GET", own .. "/series1_20250324").status)
+      days.id = nil
+      ok("PUT", own .. "/series1", { body = days })
+      local back = ok("GET", own .. "/series1_20250324")
+      assert.same({ "confirmed" }, { back.status, back.summary })
+      assert.equal("Again", ok("PATCH", own .. "/series1_20250324", { body = { summary = "Again" } }).summary)
+    end)
+
     it("invites to one instance alone", function()
       weekly("series1", 3)
       local id = "series1_20250324T080000Z"
