@@ -82,7 +82,7 @@ return {
   }, event.series),
 
   calendar = mapping {
-    id = required "id",
+    id = readonly(required "id"),
     title = default("name", "Calendar"),
     color = codec(nil, calendars.color),
     timeZone = readonly(codec(nil, calendars.zone)),
