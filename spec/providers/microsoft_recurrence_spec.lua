@@ -33,7 +33,10 @@ describe("a rule", function()
     { "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,SU;WKST=SU", "2025-01-06",
       { type = "weekly", interval = 2, daysOfWeek = { "monday", "sunday" }, firstDayOfWeek = "sunday" } },
     { "FREQ=MONTHLY", "2025-01-15", { type = "absoluteMonthly", interval = 1, dayOfMonth = 15 }, "FREQ=MONTHLY;BYMONTHDAY=15" },
-    { "FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=31", "2025-01-31", { type = "absoluteMonthly", interval = 2, dayOfMonth = 31 } },
+    { "FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=31;SKIP=BACKWARD", "2025-01-31", { type = "absoluteMonthly", interval = 2, dayOfMonth = 31 } },
+    { "FREQ=MONTHLY;BYMONTHDAY=28", "2025-01-28", { type = "absoluteMonthly", interval = 1, dayOfMonth = 28 } },
+    { "FREQ=YEARLY;BYMONTHDAY=29;BYMONTH=2;SKIP=BACKWARD", "2024-02-29", { type = "absoluteYearly", interval = 1, dayOfMonth = 29, month = 2 } },
+    { "FREQ=YEARLY;BYMONTHDAY=31;BYMONTH=1", "2025-01-31", { type = "absoluteYearly", interval = 1, dayOfMonth = 31, month = 1 } },
     { "FREQ=MONTHLY;BYDAY=2TU", "2025-01-14", { type = "relativeMonthly", interval = 1, daysOfWeek = { "tuesday" }, index = "second" } },
     { "FREQ=MONTHLY;BYDAY=-1FR", "2025-01-31", { type = "relativeMonthly", interval = 1, daysOfWeek = { "friday" }, index = "last" } },
     { "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", "2025-01-31", { type = "relativeMonthly", interval = 1, daysOfWeek = days, index = "last" } },
@@ -101,7 +104,9 @@ describe("a rule", function()
     { "FREQ=YEARLY;BYYEARDAY=100", "BYYEARDAY" }, { "FREQ=YEARLY;BYWEEKNO=20", "BYWEEKNO" }, { "FREQ=YEARLY;BYMONTH=1,7", "BYMONTH" },
     { "FREQ=YEARLY;BYDAY=20MO", "BYDAY" }, { "FREQ=DAILY;BYMONTH=1", "BYMONTH" }, { "FREQ=DAILY;INTERVAL=2;BYDAY=MO", "BYDAY" },
     { "FREQ=WEEKLY;BYMONTH=1", "BYMONTH" }, { "FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=1", "BYSETPOS" }, { "FREQ=MONTHLY;BYMONTH=1,2", "BYMONTH" },
-    { "RSCALE=CHINESE;FREQ=YEARLY", "RSCALE" }, { "RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=BACKWARD;BYMONTHDAY=31", "SKIP" },
+    { "RSCALE=CHINESE;FREQ=YEARLY", "RSCALE" }, { "RSCALE=GREGORIAN;FREQ=MONTHLY;SKIP=FORWARD;BYMONTHDAY=31", "SKIP" },
+    { "FREQ=MONTHLY;BYMONTHDAY=31", "BYMONTHDAY=31" }, { "FREQ=MONTHLY;BYMONTHDAY=29", "BYMONTHDAY=29" },
+    { "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", "BYMONTHDAY=29" },
   }
   for _, case in ipairs(refused) do
     it(("%s is refused by name"):format(case[1]), function()

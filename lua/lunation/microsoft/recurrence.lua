@@ -47,10 +47,16 @@ local function relative(rule, pattern)
   return true
 end
 
+-- The days that a month has in every year; without one, those that every month has.
+local shortest = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+local function always(month) return month and shortest[month] or 28 end
+
+-- A month without the day has the event on its last one, which is SKIP=BACKWARD (RFC 7529 section 4.1).
 local function absolute(rule, pattern)
   local day = whole(pattern.dayOfMonth, 1, 31)
   if not day then return nil, "dayOfMonth is no day of a month" end
   rule.byMonthDay = { day }
+  if day > always(rule.frequency == "yearly" and whole(pattern.month, 1, 12) or nil) then rule.skip = "backward" end
   return true
 end
 
@@ -190,12 +196,15 @@ local function nth_days(rule)
   return names(list), word
 end
 
-local function month_day(rule, start)
+local function month_day(rule, start, month)
   local list = rule.byMonthDay
-  if not some(list) then return math.tointeger(tonumber(start:sub(9, 10))) end
-  if #list > 1 then return nil, "several days in BYMONTHDAY" end
-  if list[1] < 0 then return nil, ("BYMONTHDAY=%d"):format(list[1]) end
-  return list[1]
+  if some(list) and #list > 1 then return nil, "several days in BYMONTHDAY" end
+  local day = some(list) and list[1] or math.tointeger(tonumber(start:sub(9, 10)))
+  if day < 0 then return nil, ("BYMONTHDAY=%d"):format(day) end
+  if day > always(month) and rule.skip ~= "backward" then
+    return nil, ("BYMONTHDAY=%d (where a month is shorter it takes the last day: SKIP=BACKWARD)"):format(day)
+  end
+  return day
 end
 
 local function in_months(kind, rule, start, interval, month)
@@ -208,7 +217,7 @@ local function in_months(kind, rule, start, interval, month)
     return pattern
   end
   if some(rule.bySetPosition) then return nil, "BYSETPOS without BYDAY" end
-  local day, why = month_day(rule, start)
+  local day, why = month_day(rule, start, month)
   if not day then return nil, why end
   pattern.type, pattern.dayOfMonth = "absolute" .. kind, day
   return pattern
@@ -271,7 +280,7 @@ end
 
 local function foreign(rule, start)
   if rule.rscale and rule.rscale:lower() ~= "gregorian" then return "RSCALE=" .. rule.rscale:upper() end
-  if rule.skip and rule.skip ~= "omit" then return "SKIP=" .. rule.skip:upper() end
+  if rule.skip and rule.skip ~= "omit" and rule.skip ~= "backward" then return "SKIP=" .. rule.skip:upper() end
   if some(rule.byYearDay) then return "BYYEARDAY" end
   if some(rule.byWeekNo) then return "BYWEEKNO" end
   if not says_start(rule.byHour, tonumber(start:sub(12, 13))) then return "BYHOUR" end
