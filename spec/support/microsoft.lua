@@ -125,6 +125,28 @@ function microsoft.anew(account, calendar, used)
   return copy
 end
 
+---What differs between a calendar's table and one that was just asked for: "subject: field" each.
+---@return string[]
+function microsoft.differences(account, calendar, used)
+  local fresh, list = microsoft.anew(account, calendar, used).rows, {}
+  local function tell(id, row, what) list[#list + 1] = ("%s %s: %s"):format(tostring(row.subject), id:sub(-12), what) end
+  for id, row in pairs(fresh) do
+    local ours = calendar.rows[id]
+    if not ours then tell(id, row, "is missing") end
+    for field, value in pairs(ours and row or {}) do
+      if not mapping.equal(ours[field], value) then tell(id, row, field) end
+    end
+    for field in pairs(ours or {}) do
+      if row[field] == nil then tell(id, row, "too much: " .. field) end
+    end
+  end
+  for id, row in pairs(calendar.rows) do
+    if not fresh[id] then tell(id, row, "is gone") end
+  end
+  table.sort(list)
+  return list
+end
+
 ---The canonical events of a calendar's table, by id.
 function microsoft.canonical(calendar, used)
   used = used or microsoft.provider()

@@ -70,7 +70,7 @@ end
 
 local function present(list) return type(list) == "table" and list ~= json.null and list or {} end
 
--- The exceptions of masters, each with the properties of ours. Those that have not changed are taken from the mirror.
+-- The exceptions of masters, each with the properties of ours. Those that have not changed have what the mirror knows of these.
 local function read_exceptions(account, calendar, masters, mirrored)
   local paths, places = {}, {}
   for _, master in ipairs(masters) do
@@ -80,7 +80,9 @@ local function read_exceptions(account, calendar, masters, mirrored)
     for index, exception in ipairs(master.exceptionOccurrences) do
       local old = known[exception.id]
       if old and old.etag and old.etag == exception["@odata.etag"] then
-        master.exceptionOccurrences[index] = old
+        local same = M.clean(account, exception)
+        same.singleValueExtendedProperties = old.singleValueExtendedProperties
+        master.exceptionOccurrences[index] = same
       else
         paths[#paths + 1] = request.event(calendar, exception.id) .. M.query(account)
         places[#paths] = { master, index }
