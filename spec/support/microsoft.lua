@@ -147,6 +147,28 @@ function microsoft.differences(account, calendar, used)
   return list
 end
 
+---An engine around a store, with one account at the emulator and its calendars mirrored.
+---@return table engine
+---@return table account
+---@return table calendar row of the first
+function microsoft.engine(emulated, email)
+  local specs = require "spec.support.store"
+  local registry = assert(provider.load { providers = { microsoft = { urls = { graph = emulated.url .. "/v1.0" }, ca_file = emulated.ca_file } } })
+  local engine = {
+    store = specs.open {}, providers = registry,
+    config = { sync = { max_age = 30, deadline = 5 }, outgoing = {}, limits = {} },
+  }
+  for _, part in ipairs { "write", "sync", "jobs", "changes" } do engine[part] = require("lunation." .. part).new(engine) end
+  email = email or "alice@example.com"
+  assert(engine.store:app_add { id = "demo", name = "Demo" })
+  local user = assert(engine.store:user("demo", "ada", { create = true }))
+  local account = assert(engine.store:account_add {
+    user = user.id, provider = "microsoft", identity = email, name = email, credentials = { token = emulated.users[email] }, settings = {},
+  })
+  assert(engine.sync:account(account.id, { force = true }))
+  return engine, account, assert(engine.store:calendars { account = account.id })[1]
+end
+
 ---The canonical events of a calendar's table, by id.
 function microsoft.canonical(calendar, used)
   used = used or microsoft.provider()
