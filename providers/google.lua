@@ -61,7 +61,7 @@ return {
 
     alerts = google.kept("alerts", google.reminders.alerts),
     useDefaultAlerts = google.reminders.useDefaultAlerts,
-    links = google.kept("links", google.links),
+    links = google.kept("links", google.links, "html"),
     ["lunation:conference"] = google.conference["lunation:conference"],
     virtualLocations = google.kept("rooms", google.conference.virtualLocations),
 

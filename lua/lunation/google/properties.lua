@@ -133,12 +133,23 @@ end
 
 -- --- what Google has no word for ---
 
+-- A value without the part that is the service's alone.
+local function without(value, part)
+  if part == nil or type(value) ~= "table" then return value end
+  local rest = {}
+  for key, v in pairs(value) do
+    if key ~= part then rest[key] = v end
+  end
+  return next(rest) ~= nil and rest or nil
+end
+
 ---An entry that keeps the value exactly where Google's own field can say only a part of it, as long as that part stays what
 ---it was. Without an entry the value is kept entirely.
 ---@param name string
 ---@param of lunation.mapping.Entry? Google's own field
+---@param theirs string? a key of the value that Google alone writes
 ---@return lunation.mapping.Entry
-function M.kept(name, of)
+function M.kept(name, of, theirs)
   return mapping.entry {
     name = name, of = of, depends = of and of.depends,
     read = function(native, context)
@@ -147,7 +158,8 @@ function M.kept(name, of)
       if why then return nil, why, below end
       local kept = M.get(native, "private", name)
       if type(kept) ~= "table" or kept.is == nil then return own end
-      if of and not mapping.equal(kept.as, own) then return own end
+      if of and not mapping.equal(kept.as, without(own, theirs)) then return own end
+      if theirs and own then kept.is[theirs] = own[theirs] end
       return kept.is
     end,
     write = function(native, value, context)
@@ -156,7 +168,8 @@ function M.kept(name, of)
         if done == nil and why then return nil, why, below end
       end
       local own
-      if of then own = of:read(native, context) end
+      if of then own = without(of:read(native, context), theirs) end
+      value = without(value, theirs)
       if value == nil or mapping.equal(own, value) then return M.set(native, "private", name, nil) end
       return M.set(native, "private", name, { is = value, as = own })
     end,

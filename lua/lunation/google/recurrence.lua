@@ -144,6 +144,18 @@ local function same_set(a, b)
   return true
 end
 
+-- Whether the dates of the lines are of the kind that the start is.
+local function fits(native, event)
+  for _, line in ipairs(lines_of(native)) do
+    local name, _, text = split(line)
+    for item in (name == "RDATE" or name == "EXDATE") and text:gmatch("[^,]+") or function() end do
+      local _, kind = value.parse_time(item:match("^%s*([^/]*)"))
+      if (kind == "date") ~= (event.showWithoutTime == true) then return false end
+    end
+  end
+  return true
+end
+
 ---Makes the lines say these dates. Lines whose dates are the same keep their words.
 ---@param native table
 ---@param event table canonical series
@@ -151,7 +163,7 @@ end
 ---@param excluded table<string, true>
 function M.set_dates(native, event, added, excluded)
   local had_added, had_excluded, broken = M.dates(native, event)
-  if not broken and same_set(added, had_added) and same_set(excluded, had_excluded) then return end
+  if not broken and same_set(added, had_added) and same_set(excluded, had_excluded) and fits(native, event) then return end
   local kept = {}
   for _, line in ipairs(lines_of(native)) do
     local kind = split(line)

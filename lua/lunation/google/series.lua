@@ -6,9 +6,11 @@ local errors = require "lunation.errors"
 local instance = require "lunation.model.instance"
 local json = require "lunation.json"
 local mapping = require "lunation.mapping"
+local properties = require "lunation.google.properties"
 local recurrence = require "lunation.google.recurrence"
 local rules = require "lunation.ical.recurrence"
 local time = require "lunation.google.time"
+local value = require "lunation.ical.value"
 
 local M = {}
 
@@ -89,13 +91,19 @@ local function refuse(native, field, why)
   return nil, errors.new("invalid_request", ("%s: %s"):format(field, why), { field = field, reason = why, details = { id = native.id } })
 end
 
+-- Whether the rules alone give an instance. A start that they do not give is none.
+local function given(event, key)
+  if not event.recurrenceRules then return key == event.start end
+  return rules.occurrences(event, key, value.shift(key, event.showWithoutTime and 86400 or 1), 1)[1] == key
+end
+
 -- The overrides of a series: dates of its lines, and its exceptions.
 local function read_overrides(of, native, event)
   local added, excluded, why = recurrence.dates(native, event)
   if why then return refuse(native, "recurrence", why) end
   local overrides = {}
   for key in pairs(added) do
-    if key ~= event.start then overrides[key] = {} end
+    if key ~= event.start or not given(event, key) then overrides[key] = {} end
   end
   for key in pairs(excluded) do overrides[key] = { excluded = true } end
   for _, exception in pairs(native.exceptions or {}) do
@@ -107,6 +115,8 @@ local function read_overrides(of, native, event)
     else
       local full, err = of:read(exception, {})
       if not full then return refuse(native, ("%s.%s"):format(name, err.field), err.reason or "cannot be read") end
+      -- What a series is related to is said of it, and not again of each exception.
+      full.relatedTo = event.relatedTo
       overrides[key] = instance.diff(instance.base(event, key), full)
     end
   end
@@ -171,7 +181,7 @@ end
 -- An instance's fields, of which the series' own are none.
 local function flat(event, key)
   local full = instance.flatten(event, key)
-  full.recurrenceId, full.recurrenceIdTimeZone = nil, nil
+  full.recurrenceId, full.recurrenceIdTimeZone, full.relatedTo = nil, nil, nil
   return full
 end
 
@@ -179,6 +189,8 @@ end
 local function write_instance(of, native, wanted)
   local before, err = of:read(native, {})
   if not before then return nil, err end
+  -- Neither is an instance's own to say.
+  before.relatedTo, wanted.uid = nil, before.uid
   local done
   done, err = of:write(native, wanted, before, { canonical = wanted })
   if done == nil then return nil, err end
@@ -203,27 +215,30 @@ function Overrides:add(exception)
   self.exceptions[M.place(exception)] = exception
 end
 
+-- Whether an exception that is known still stands where the instance begins now: another zone moves it to another moment.
+function Overrides:stays(key, old)
+  return not self.fresh and M.place(old) == M.place { originalStartTime = time.original_start(key, self.event) }
+end
+
 function Overrides:cancel(key)
-  local old = self.known[key]
-  if self.had_excluded[key] and not self.fresh then
-    self.excluded[key] = true
-    if not old or old.status ~= "cancelled" then return end
-  end
-  if self.fresh then
+  -- A rule that is written anyway says what it leaves out.
+  if self.fresh or self.moved then
     self.excluded[key] = true
     return
+  end
+  local old = self.known[key]
+  if self.had_excluded[key] then
+    self.excluded[key] = true
+    if not old or old.status ~= "cancelled" then return end
   end
   if old and old.status == "cancelled" then
     self:add(old)
     return
   end
-  self:add { id = old and old.id, etag = old and old.etag, recurringEventId = self.native.id, status = "cancelled",
-    originalStartTime = old and old.originalStartTime or time.original_start(key, self.event) }
-end
-
--- Whether the rules alone give the instance.
-function Overrides:given(key)
-  return rules.generates(self.event, key)
+  self:add {
+    id = old and old.id, etag = old and old.etag, recurringEventId = self.native.id, status = "cancelled",
+    originalStartTime = old and old.originalStartTime or time.original_start(key, self.event),
+  }
 end
 
 function Overrides:change(key, patch)
@@ -231,17 +246,22 @@ function Overrides:change(key, patch)
   if old and old.status == "cancelled" then old = nil end
   if self.had_added[key] and not self.moved then
     self.added[key] = true
-  elseif not (old and not self.fresh and not self.moved) and not self:given(key) then
+  elseif not (old and not self.fresh and not self.moved) and not given(self.event, key) then
     self.added[key] = true
   end
   if not old and next(patch) == nil and not self.known[key] then return true end
   local native
-  if old then
-    native = self.fresh and without(old, identity) or mapping.copy(old)
-    if self.fresh then native.originalStartTime, native.iCalUID = time.original_start(key, self.event), self.native.iCalUID end
+  if old and self:stays(key, old) then
+    native = mapping.copy(old)
+  elseif old then
+    native = without(old, identity)
+    properties.set(native, "private", "uid", nil)
+    native.originalStartTime, native.recurringEventId = time.original_start(key, self.event), self.native.id
+    native.iCalUID = self.native.iCalUID
   else
     native = M.base(self.native, key)
-    native.id = not self.fresh and self.known[key] and self.known[key].id or nil
+    local gone = self.known[key]
+    native.id = gone and self:stays(key, gone) and gone.id or nil
   end
   local done, err = write_instance(self.of, native, flat(self.event, key))
   if not done then return nil, err end
@@ -251,7 +271,7 @@ end
 
 -- An exception that nobody wants any more becomes what the rule gives, where it gives anything.
 function Overrides:reset(key)
-  if self.fresh or not self:given(key) then return true end
+  if self.fresh or not given(self.event, key) then return true end
   return self:change(key, {})
 end
 

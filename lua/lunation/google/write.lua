@@ -301,7 +301,8 @@ function M.update(account, calendar, native, opts)
       if err.code == "gone" then err.code = "not_found" end
       return nil, err
     end
-    actual = with_room(account, calendar, events.keep(actual, nil, account))
+    actual = events.keep(actual, nil, account)
+    if patch.conferenceData then actual = with_room(account, calendar, actual) end
   end
   local had, wanted = before.exceptions or {}, native.exceptions or {}
   if not series.is_master(actual) or next(had) == nil and next(wanted) == nil then return actual end
