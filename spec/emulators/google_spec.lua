@@ -228,6 +228,27 @@ describe("the Google emulator: events", function()
       assert.equal("cancelled", ok("GET", path, nil, "bob").status)
     end)
 
+    it("may invite others, or change everything, where they are let", function()
+      google.control("POST", "/users", { email = "carol@example.com", token = "token-carol" })
+      local made = add { summary = "Plan", attendees = { { email = "BOB@example.com" } } }
+      local path = own .. "/" .. made.id
+      local list = ok("GET", path, nil, "bob").attendees
+      assert.equal("bob@example.com", list[1].email)
+      list[2] = { email = "carol@example.com" }
+      ok("PATCH", path, { body = { attendees = list } }, "bob")
+      assert.equal("carol@example.com", ok("GET", path).attendees[2].email)
+      assert.equal("Plan", ok("GET", path, nil, "carol").summary)
+      ok("PATCH", path, { body = { guestsCanModify = true, guestsCanInviteOthers = false } })
+      ok("PATCH", path, { body = { summary = "Bob's plan", start = at "2025-06-02T09:00:00" } }, "bob")
+      for _, who in ipairs { "alice", "carol" } do
+        local seen = ok("GET", path, nil, who)
+        assert.same({ "Bob's plan", "2025-06-02T09:00:00+02:00", "alice@example.com" }, { seen.summary, seen.start.dateTime, seen.organizer.email })
+      end
+      ok("PATCH", path, { body = { guestsCanModify = false } })
+      list[3] = { email = "dave@example.com" }
+      refused(403, "forbiddenForNonOrganizer", "PATCH", path, { body = { attendees = list } }, "bob")
+    end)
+
     it("lose their copy with the event, or when they are invited no more", function()
       local made = add { attendees = { { email = "bob@example.com" } } }
       ok("PATCH", own .. "/" .. made.id, { body = { attendees = json.array {} }, query = { sendUpdates = "externalOnly" } })

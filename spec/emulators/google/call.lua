@@ -65,7 +65,8 @@ function Call:one_of(name, values)
   end
 end
 
---- A fault of that name, which is then used up.
+--- A fault of that name, where one was set for this request.
+---@param name string
 ---@return table?
 function Call:fault(name)
   for _, fault in ipairs(self.faults) do

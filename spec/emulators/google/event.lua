@@ -100,7 +100,7 @@ local function check_attendees(list)
     local email = one.email:lower()
     if not seen[email] then
       seen[email] = true
-      local kept = { email = one.email, displayName = one.displayName, optional = one.optional or nil, comment = one.comment }
+      local kept = { email = email, displayName = one.displayName, optional = one.optional or nil, comment = one.comment }
       kept.resource = one.resource or nil
       kept.additionalGuests = one.additionalGuests ~= 0 and one.additionalGuests or nil
       kept.responseStatus = one.responseStatus or "needsAction"

@@ -98,6 +98,7 @@ local function change_copy(call, calendar, row, before)
   row.data.conferenceData, row.data.hangoutLink = before.data.conferenceData, before.data.hangoutLink
   rows.put(calendar, row)
   if new and not world.same(old, new) then guests.answer(call, calendar, row, new) end
+  guests.propose(before, row)
 end
 
 local function own_only(before, after)
@@ -135,12 +136,8 @@ local function change(call, merged)
     return shown(call, calendar, role, calendar.events[row.id])
   end
   conference.apply(row, body, call, calendar, merged)
-  local moved = not (world.same(before.data.start, row.data.start) and world.same(before.data["end"], row.data["end"])
-    and world.same(before.data.recurrence, row.data.recurrence))
-  if moved and (before.data.recurrence or row.data.recurrence) then
-    row.past = world.copy_list(before.past)
-    table.insert(row.past, { seq = calendar.seq + 1, row = rows.past(before) })
-  end
+  local moved = rows.remember(calendar, before, row.data)
+  row.past = before.past
   rows.put(calendar, row, own_only(before, row))
   if moved or before.status == "cancelled" then rows.reset_instances(calendar, row) end
   guests.spread(calendar, row, old_attendees)

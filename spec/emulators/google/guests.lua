@@ -86,11 +86,7 @@ local function copy_of(row, calendar, target)
     end
     if data.extendedProperties and not next(data.extendedProperties) then data.extendedProperties = nil end
     if copy.status == row.status and world.same(copy.data, data) and copy.sequence == row.sequence then return nil end
-    local moved = not (world.same(copy.data.recurrence, data.recurrence) and world.same(copy.data.start, data.start))
-    if moved and (copy.data.recurrence or data.recurrence) then
-      copy.past = copy.past or {}
-      table.insert(copy.past, { seq = target.seq + 1, row = rows.past(copy) })
-    end
+    rows.remember(target, copy, data)
   else
     copy = {}
     if data.extendedProperties and not data.extendedProperties.shared then data.extendedProperties = nil end
@@ -199,6 +195,47 @@ function guests.answer(call, calendar, copy, answer)
   rows.put(home, row)
   guests.spread(home, row)
   guests.mail(call, "response", row, home, { row.organizer.email })
+end
+
+-- What belongs to all copies of an event.
+local function shared_of(data)
+  local out = {}
+  for name, value in pairs(data) do
+    if not own[name] and name ~= "extendedProperties" and name ~= "conferenceData" and name ~= "hangoutLink" then out[name] = value end
+  end
+  return out
+end
+
+--- What a guest may change for all: everything where guests can modify, else who is invited besides.
+---@param before table the copy
+---@param after table the copy as it is now
+function guests.propose(before, after)
+  local home = world.calendars[before.home]
+  local row = home and rows.find(home, before.id)
+  if not row then return end
+  row = rows.detach(row)
+  local invited = row.data.attendees
+  local fields = shared_of(row.data)
+  if before.data.guestsCanModify then
+    fields = shared_of(after.data)
+  else
+    fields.attendees = world.copy_list(invited)
+    for _, one in ipairs(after.data.attendees or {}) do
+      if not attendee(row, one.email) then table.insert(fields.attendees, world.copy(one)) end
+    end
+  end
+  if world.same(fields, shared_of(row.data)) then return end
+  local data = {}
+  for name, value in pairs(row.data) do
+    if own[name] or name == "extendedProperties" or name == "conferenceData" or name == "hangoutLink" then data[name] = value end
+  end
+  for name, value in pairs(fields) do data[name] = world.copy(value) end
+  rows.remember(home, row, data)
+  row.data = data
+  if before.data.guestsCanModify then row.from, row.to, row.sequence = after.from, after.to, after.sequence end
+  rows.put(home, row)
+  if not row.master then rows.reset_instances(home, row) end
+  guests.spread(home, row, invited)
 end
 
 guests.attendee = attendee

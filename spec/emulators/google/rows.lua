@@ -58,25 +58,30 @@ function rows.detach(instance)
   return row
 end
 
---- Remembers how a series was before a change of its times, for those who sync its instances.
+--- Remembers how a series is before its times change, for those who sync its instances.
+---@param calendar table
 ---@param row table
----@return table
-function rows.past(row)
-  local before = {}
-  for name, value in pairs(row) do before[name] = value end
-  before.past = nil
-  before.rev = -world.tick()
-  return before
+---@param data table what it is going to say
+---@return boolean moved
+function rows.remember(calendar, row, data)
+  local old = row.data
+  local moved = not (world.same(old.start, data.start) and world.same(old["end"], data["end"]) and world.same(old.recurrence, data.recurrence))
+  if moved and (old.recurrence or data.recurrence) then
+    local before = {}
+    for name, value in pairs(row) do before[name] = value end
+    -- a revision of its own, so that its instances are worked out anew
+    before.past, before.rev = nil, -world.tick()
+    row.past = world.copy_list(row.past)
+    table.insert(row.past, { seq = calendar.seq + 1, row = before })
+  end
+  return moved
 end
 
 --- Marks a row as deleted; a series takes its instances with it.
 ---@param calendar table
 ---@param row table
 function rows.cancel(calendar, row)
-  if row.data.recurrence then
-    row.past = row.past or {}
-    table.insert(row.past, { seq = calendar.seq + 1, row = rows.past(row) })
-  end
+  rows.remember(calendar, row, {})
   row.status = "cancelled"
   rows.put(calendar, row)
   for _, instance in pairs(calendar.instances[row.id] or {}) do
