@@ -12,8 +12,8 @@ local FAREWELL = 8
 
 -- Whether the grant is another account's too, of another user or app: services revoke all that one person gave us.
 local function shared(engine, account)
-  for _, other in ipairs(engine.store:accounts { provider = account.provider } or {}) do
-    if other.id ~= account.id and other.identity == account.identity then return true end
+  for _, other in ipairs(engine.store:accounts { provider = account.provider, identity = account.identity } or {}) do
+    if other.id ~= account.id then return true end
   end
   return false
 end

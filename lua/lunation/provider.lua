@@ -239,7 +239,11 @@ end
 ---@return table
 function Registry:settings(name)
   local provider = self:get(name)
-  return provider and self.configured[provider.name] or {}
+  if not provider then return {} end
+  for _, each in ipairs { provider.name, table.unpack(provider.aliases) } do
+    if self.configured[each] then return self.configured[each] end
+  end
+  return {}
 end
 
 local function digest_of(texts, provider)

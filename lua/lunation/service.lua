@@ -68,7 +68,7 @@ end
 --- Opens the engine, loads scripts, listens, and starts the jobs. Where it fails, what was opened closes with the state:
 --- until then it may have to answer for an older service, which takes its listeners back (`resume`).
 ---@param cfg table of `config.load`
----@param inherited {sockets: table<string, integer>?, secret: string?}? of the supervisor
+---@param inherited {sockets: table<string, integer>?, secret: string?, slot: integer?, generation: integer?}? of the supervisor
 ---@return lunation.Service|nil, lunation.Error?
 function service.start(cfg, inherited)
   local engine, err = engines.open(cfg)
@@ -88,7 +88,7 @@ function service.start(cfg, inherited)
   for url, fd in pairs(self.inherited.sockets or {}) do
     if not self.listeners[url] then core.shut(fd) end
   end
-  engine.subscriptions:start()
+  engine.subscriptions:start((self.inherited.slot or 1) > 1 or (self.inherited.generation or 0) > 0)
   engine.jobs:start()
   return self
 end

@@ -242,7 +242,8 @@ local function poll(self)
 end
 
 --- Begins: handlers of the jobs, the looks at what is due, and the word that we poll where that is so.
-function Subscriptions:start()
+---@param quiet boolean? another worker, or an older engine of this one, says it
+function Subscriptions:start(quiet)
   local jobs = self.engine.jobs
   jobs:handle("push.keep", { run = function(payload) return self:keep(payload.account) end })
   jobs:handle("push.sync", { run = function(payload)
@@ -255,7 +256,7 @@ function Subscriptions:start()
     local provider = self.engine.providers:get(name)
     if sends(provider) and next(self.engine.providers:settings(name)) then any[#any + 1] = provider.title end
   end
-  if #any > 0 and not self:reachable() then
+  if #any > 0 and not quiet and not self:reachable() then
     log.info("services cannot reach this host (public_url is not https): calendars are polled", {
       providers = table.concat(any, ", "), seconds = POLL,
     })

@@ -144,6 +144,18 @@ describe("an account of an OAuth provider", function()
     assert.same({ { provider = "acme", account = "part@example.com" } }, refused.json.accounts)
   end)
 
+  it("is revoked where its tokens came from", function()
+    local client = require "lunation.oauth.client"
+    local provider = { auth = { token = "https://a.example/token", revoke = "https://a.example/revoke", authorize = "https://b.example/auth" } }
+    local function endpoint(name, urls) return client.endpoint(provider, { urls = urls }, name) end
+    assert.equal("https://a.example/revoke", endpoint("revoke", {}))
+    assert.equal("http://127.0.0.1:9/revoke", endpoint("revoke", { token = "http://127.0.0.1:9/token" }))
+    assert.equal("http://127.0.0.1:8/x", endpoint("revoke", { token = "http://127.0.0.1:9/token", revoke = "http://127.0.0.1:8/x" }))
+    assert.equal("http://127.0.0.1:8/auth", endpoint("authorize", { authorize = "http://127.0.0.1:8" }))
+    provider.auth.revoke = nil
+    assert.is_nil(endpoint("revoke", { token = "http://127.0.0.1:9/token" }))
+  end)
+
   it("gives its grant back when it is disconnected", function()
     local browser = pages.browser(server)
     local back = abroad(browser, begin(browser, "u5"))

@@ -22,6 +22,10 @@ local WIDER = { ["free-busy"] = "read", read = "read-write" }
 ---@field expires number? seconds since the epoch
 ---@field scope string? what was granted, as the server said it
 
+---@param url string
+---@return string? "https://host:port"
+local function origin(url) return url:match "^(%a+://[^/?#]+)" end
+
 --- The address of an endpoint: the configuration's `urls` first, then the provider's, in which `{tenant}` and its like
 --- stand for what the configuration says.
 ---@param provider lunation.Provider
@@ -29,13 +33,20 @@ local WIDER = { ["free-busy"] = "read", read = "read-write" }
 ---@param name "authorize"|"token"|"revoke"
 ---@return string? url
 function client.endpoint(provider, config, name)
-  local url = provider.auth[name]
-  if type(url) == "function" then url = url(config) end
-  local given = config.urls and config.urls[name]
+  local function own(endpoint)
+    local url = provider.auth[endpoint]
+    if type(url) == "function" then url = url(config) end
+    return type(url) == "string" and url or nil
+  end
+  local url, urls = own(name), config.urls or {}
+  local given = urls[name]
+  -- Who takes the tokens from elsewhere gives them back there, too.
+  local token = own "token"
+  if not given and name == "revoke" and url and urls.token and token and origin(token) == origin(url) then given = origin(urls.token) end
   -- A bare host stands for the provider's paths on another one.
   if given and given:find "^https?://[^/]+/?$" and url then given = given:gsub("/$", "") .. (url:match "^%a+://[^/]+(/.*)$" or "") end
   url = given or url
-  if type(url) ~= "string" then return nil end
+  if not url then return nil end
   return (url:gsub("{([%w_]+)}", function(field)
     return tostring(config[field] or (provider.auth.defaults or {})[field] or "")
   end))

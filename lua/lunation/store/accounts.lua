@@ -103,12 +103,12 @@ function accounts:account(id, scope)
 end
 
 --- Accounts in the order in which they were connected.
----@param filter { app: string?, user: integer?, provider: string?, ids: integer[]? }?
+---@param filter { app: string?, user: integer?, provider: string?, identity: string?, ids: integer[]? }?
 ---@return lunation.Account[]?, lunation.Error?
 function accounts:accounts(filter)
   filter = filter or {}
   local conditions, values = {}, {}
-  for _, pair in ipairs { { "app", filter.app }, { "user_id", filter.user }, { "provider", filter.provider } } do
+  for _, pair in ipairs { { "app", filter.app }, { "user_id", filter.user }, { "provider", filter.provider }, { "identity", filter.identity } } do
     if pair[2] ~= nil then
       conditions[#conditions + 1] = pair[1] .. " = ?"
       values[#values + 1] = pair[2]
