@@ -144,6 +144,11 @@ local function send_instances(account, calendar, master, jobs, opts)
       local found = events.find_instance(account, calendar, master.id, job.original)
       if found then answer, failed = session.call(account, patch_call(calendar, found.id, job.patch, opts)) end
     end
+    if not answer and gone(failed) and job.revive then
+      local patch = mapping.copy(job.patch)
+      patch.status = "confirmed"
+      answer, failed = session.call(account, patch_call(calendar, job.id or master.id .. "_" .. job.place, patch, opts))
+    end
     if answer then
       -- What was cancelled is, whatever the answer shows of it.
       answer.status = job.patch.status == "cancelled" and "cancelled" or answer.status
@@ -171,6 +176,8 @@ local function write_exceptions(account, calendar, job)
       jobs[#jobs + 1] = {
         place = place, id = have and have.id or want.id, original = want.originalStartTime, patch = patch,
         etag = not job.master_changed and live and had[place].etag or nil,
+        -- An instance that an earlier rule did not have is still cancelled at Google, though the rule has it again.
+        revive = job.master_changed and want.status ~= "cancelled",
       }
     end
   end
