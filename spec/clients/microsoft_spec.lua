@@ -46,4 +46,10 @@ describe("the Graph emulator under the vendor's clients #clients", function()
     assert.same({}, unasked(violations))
     if not graph.has_contract then pending "no contract was found to hold the requests against" end
   end)
+
+  it("PyPI msgraph-sdk", function()
+    local violations = run("/build/python/bin/python", { host.root .. "/build/python/bin/python", host.root .. "/spec/clients/graph_sdk.py" })
+    assert.same({}, violations)
+    if not graph.has_contract then pending "no contract was found to hold the requests against" end
+  end)
 end)

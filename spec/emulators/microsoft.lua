@@ -53,8 +53,10 @@ local function arguments(words)
     elseif word == "--client" then
       local id, secret = value():match "^([^=]+)=?(.*)$"
       out.clients[id] = { secret = secret ~= "" and secret or nil }
-    elseif word == "--port" or word == "--host" or word == "--cert" or word == "--key" or word == "--contract" or word == "--state" then
+    elseif word == "--port" or word == "--host" or word == "--cert" or word == "--key" or word == "--contract" then
       out[word:sub(3)] = value()
+    elseif word == "--state" then
+      if value() ~= "memory" then error("the state is held in memory only", 0) end
     else
       error("unknown argument " .. word .. "; --help tells", 0)
     end

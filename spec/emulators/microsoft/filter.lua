@@ -102,8 +102,9 @@ end
 ---Compiles a filter.
 ---@param text string
 ---@param refused table<string, string|boolean> properties that cannot be filtered by
+---@param schema spec.graph.Schema? whose properties there are
 ---@return fun(entity: table): boolean
-function M.compile(text, refused)
+function M.compile(text, refused, schema)
   local list, at = tokens(text), 1
   local expression
 
@@ -146,6 +147,9 @@ function M.compile(text, refused)
     end
     if refused[names[1]] then
       answer.fail(400, "ErrorInvalidUrlQueryFilter", ("The property '%s' does not support filtering."):format(names[1]))
+    end
+    if schema and not schema.known[names[1]] and not schema.expand[names[1]] then
+      answer.fail(400, "BadRequest", ("Could not find a property named '%s' on type '%s'."):format(names[1], schema.name))
     end
     return function(entity) return read(entity, names) end
   end

@@ -188,7 +188,7 @@ function M.page(c, schema, list, render, context, fill)
   end
 
   local entities, things = {}, {}
-  local test = query["$filter"] and filter.compile(query["$filter"], schema.unfiltered)
+  local test = query["$filter"] and filter.compile(query["$filter"], schema.unfiltered, schema)
   local plain = not test and not query["$orderby"] and not query["$search"]
   if plain then
     for i = skip + 1, math.min(skip + size, #list) do

@@ -46,7 +46,7 @@ local function segments(path)
   local out, arguments = {}, {}
   for raw in path:gmatch "[^/]+" do
     local text = http_server.decode(raw)
-    if text:find "^microsoft%.graph%.%a" then text = text:sub(#"microsoft.graph." + 1) end
+    text = text:match "^microsoft%.graph%.(%a.*)$" or text:match "^graph%.(%a.*)$" or text
     local name, inner = text:match "^([%w_$]+)%((.*)%)$"
     if not name then
       out[#out + 1] = text
