@@ -195,6 +195,62 @@ describe("lunation.tz", function()
     end
   end)
 
+  it("picks up a new tzdata when it is told to, and not before; who holds a zone keeps it", function()
+    local support = require "spec.support"
+    local folder = support.tmpdir()
+    local function copy(from, to)
+      local file = assert(io.open("/usr/share/zoneinfo/" .. from, "rb"))
+      support.write(folder .. "/" .. to, file:read "a")
+      file:close()
+    end
+    copy("Europe/Berlin", "Zone")
+    support.write(folder .. "/script.lua", [[
+      local tz, rrule, from, to = require "lunation.tz", require "lunation.rrule", ...
+      local function now() return (tz.offset(1751328000, "Zone")) end
+      local set = rrule.set { dtstart = "2025-07-01T10:00:00", tzid = "Zone", rrule = { "FREQ=DAILY;COUNT=1" } }
+      local first = now()
+      local file = assert(io.open(from, "rb"))
+      local data = file:read "a"
+      file:close()
+      assert(os.remove(to))
+      file = assert(io.open(to, "wb"))
+      file:write(data)
+      file:close()
+      local second = now()
+      tz.reload()
+      io.write(("%d %d %d %d"):format(first, second, now(), set:instants(0, 4e9 // 1 | 0, 1)[1]))
+    ]])
+    local result = support.lunation {
+      "run", folder .. "/script.lua", "/usr/share/zoneinfo/Asia/Tokyo", folder .. "/Zone", env = { TZDIR = folder },
+    }
+    assert.equal("7200 7200 32400 1751356800", result.stdout, result.stderr)
+  end)
+
+  it("is read anew by a server that reloads", function()
+    local support, http, process = require "spec.support", require "lunation.http", require "lunation.process"
+    local folder = support.tmpdir()
+    local function copy(from)
+      local file = assert(io.open("/usr/share/zoneinfo/" .. from, "rb"))
+      os.remove(folder .. "/Zone")
+      support.write(folder .. "/Zone", file:read "a")
+      file:close()
+    end
+    copy "Europe/Berlin"
+    support.write(folder .. "/routes.lua", [[
+      require("lunation").route("GET", "/offset", function() return { offset = (require("lunation.tz").offset(1751328000, "Zone")) } end, { public = true })
+    ]])
+    local server = support.serve { config = ("script %q"):format(folder .. "/routes.lua"), env = { TZDIR = folder } }
+    local function offset() return (assert(http.get(server.url .. "/offset"))).body end
+    local first = offset()
+    copy "Asia/Tokyo"
+    local second = offset()
+    process.kill(server.child.pid, "HUP")
+    support.eventually(function() return offset() ~= first end, 10, "another offset")
+    local third = offset()
+    server.stop()
+    assert.same({ '{"offset":7200}', '{"offset":7200}', '{"offset":32400}' }, { first, second, third })
+  end)
+
   it("reads zones again on demand", function()
     local before = tz.to_utc("2025-07-01", "Europe/Berlin")
     tz.reload()
