@@ -97,24 +97,40 @@ local function is_html(native)
   return type(native.body) == "table" and native.body ~= null and native.body.contentType == "html"
 end
 
+-- What the author's part of a body says, and whether it is HTML; nil, why.
+local function say(native)
+  local body = native.body
+  if type(body) ~= "table" then return nil, "is not an object" end
+  local kind = body.contentType
+  if kind ~= nil and kind ~= null and kind ~= "text" and kind ~= "html" then
+    return nil, ("has a content type that is not known: %s"):format(tostring(kind))
+  end
+  local own = M.part(native)
+  if kind == "html" then
+    local text = M.text(own)
+    if text == "" then return false end
+    if M.is_plain(own) then return text end
+    return own, true
+  end
+  own = own:gsub("\r\n?", "\n"):gsub("%s+$", "")
+  return own ~= "" and own
+end
+
+-- Two fields are made of it, one after the other.
+local function said(native, context)
+  if native.body == nil or native.body == null then return nil end
+  if context and context.body_of == native then return context.said, context.html end
+  local text, html = say(native)
+  if context then context.body_of, context.said, context.html = native, text, html end
+  return text, html
+end
+
 M.description = mapping.entry {
   depends = { "descriptionContentType" },
-  read = function(native)
-    local body = native.body
-    if body == nil or body == null then return nil end
-    if type(body) ~= "table" then return nil, "is not an object" end
-    local kind = body.contentType
-    if kind ~= nil and kind ~= null and kind ~= "text" and kind ~= "html" then
-      return nil, ("has a content type that is not known: %s"):format(tostring(kind))
-    end
-    local own = M.part(native)
-    if is_html(native) then
-      local text = M.text(own)
-      if text == "" then return nil end
-      return M.is_plain(own) and text or own
-    end
-    own = own:gsub("\r\n?", "\n"):gsub("%s+$", "")
-    return own ~= "" and own or nil
+  read = function(native, context)
+    local text, why = said(native, context)
+    if text == nil then return nil, why end
+    return text or nil
   end,
   write = function(native, value, context)
     if value ~= nil and type(value) ~= "string" then return nil, "is not text" end
@@ -133,10 +149,9 @@ M.description = mapping.entry {
 }
 
 M.content_type = mapping.entry {
-  read = function(native)
-    if not is_html(native) then return nil end
-    local own = M.part(native)
-    return M.text(own) ~= "" and not M.is_plain(own) and "text/html" or nil
+  read = function(native, context)
+    local text, html = said(native, context)
+    return text and html and "text/html" or nil
   end,
   -- Written with the description.
   write = function() return true end,

@@ -283,7 +283,7 @@ end
 M.conference = mapping.entry {
   read = function(native)
     local uri = join_url(native)
-    if not uri then return property.data(native).conference end
+    if not uri then return mapping.copy(property.data(native).conference) end
     local provider = given(native.onlineMeetingProvider)
     if provider ~= nil and provider ~= "unknown" and not kinds[provider] then
       return nil, ("onlineMeetingProvider is %q, a word that is not known"):format(tostring(provider))
@@ -326,7 +326,7 @@ end
 M.links = mapping.entry {
   read = function(native)
     local result = {}
-    for id, link in pairs(property.data(native).links or {}) do result[id] = link end
+    for id, link in pairs(property.data(native).links or {}) do result[id] = mapping.copy(link) end
     for i, attachment in ipairs(type(native.attachments) == "table" and native.attachments ~= null and native.attachments or {}) do
       result[("attachment%d"):format(i)] = attachment_link(attachment)
     end

@@ -25,9 +25,10 @@ end
 local function find(native, id)
   local list = native.singleValueExtendedProperties
   if type(list) ~= "table" then return nil end
-  id = id:lower()
   for index, item in ipairs(list) do
-    if type(item) == "table" and type(item.id) == "string" and item.id:lower() == id then return item, index end
+    if type(item) == "table" and (item.id == id or type(item.id) == "string" and #item.id == #id and item.id:lower() == id:lower()) then
+      return item, index
+    end
   end
 end
 
@@ -53,20 +54,30 @@ function M.set(native, id, value)
   native.singleValueExtendedProperties = list
 end
 
----The object that lunation keeps with an event.
+local function decode(text)
+  local data = text and json.decode(text)
+  return type(data) == "table" and data or {}
+end
+
+local nothing = setmetatable({}, { __newindex = function() error("read only", 2) end })
+-- Several fields of one event are read one after another.
+local last_text, last = nil, nothing
+
+---The object that lunation keeps with an event, to be read only.
 ---@param native table
 ---@return table
 function M.data(native)
   local text = M.get(native, M.DATA)
-  local data = text and json.decode(text)
-  return type(data) == "table" and data or {}
+  if not text then return nothing end
+  if text ~= last_text then last_text, last = text, decode(text) end
+  return last
 end
 
 ---@param native table changed in place
 ---@param name string
 ---@param value any nil takes it away
 function M.keep(native, name, value)
-  local data = M.data(native)
+  local data = decode(M.get(native, M.DATA))
   if mapping.equal(data[name], value) then return end
   data[name] = value
   M.set(native, M.DATA, json.encode(next(data) and data or json.object {}, { sorted = true }))
@@ -77,7 +88,7 @@ end
 ---@return lunation.mapping.Entry
 function M.kept(name)
   return mapping.entry {
-    read = function(native) return M.data(native)[name] end,
+    read = function(native) return mapping.copy(M.data(native)[name]) end,
     write = function(native, value)
       M.keep(native, name, value)
       return true

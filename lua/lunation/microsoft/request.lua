@@ -72,7 +72,7 @@ end
 ---@param account table
 ---@param method string
 ---@param path string below the base, or a whole link that Graph gave
----@param options table? { json=, etag=, page=, accept=, idempotent=, timeout= }
+---@param options table? { json=, etag=, page=, accept=, idempotent=, timeout=, cost= }
 ---@return table? answer with .body decoded as .value where there is one
 ---@return lunation.Error?
 function M.send(account, method, path, options)
@@ -80,7 +80,7 @@ function M.send(account, method, path, options)
   local url = path:find("^https?://") and path or M.base(account) .. path
   local answer, err = account.request {
     method = method, url = url, headers = M.headers(options), json = options.json, accept = options.accept,
-    idempotent = options.idempotent, timeout = options.timeout,
+    idempotent = options.idempotent, timeout = options.timeout, cost = options.cost,
   }
   if not answer then return nil, err end
   if answer.status == 204 or answer.status == 202 or #(answer.body or "") == 0 then
@@ -175,43 +175,53 @@ local function header(headers, name)
   end
 end
 
----Reads many things in few requests. Each has an answer of its own; those that were throttled are asked again when Graph says.
+-- One batch of those that are open: their answers by index; nil, err.
+local function ask(account, paths, indexes)
+  local requests = json.array {}
+  for i, index in ipairs(indexes) do
+    requests[i] = { id = tostring(index), method = "GET", url = paths[index], headers = { Prefer = PREFER } }
+  end
+  local answer, err = M.send(account, "POST", "/$batch", { json = { requests = requests }, idempotent = true, cost = #requests })
+  if not answer then return nil, err end
+  if type(answer.value.responses) ~= "table" then return nil, M.wrong(answer, "to a batch has no responses") end
+  local got = {}
+  for _, response in ipairs(answer.value.responses) do
+    local index = type(response) == "table" and math.tointeger(tonumber(response.id))
+    if index and paths[index] then got[index] = response end
+  end
+  return got
+end
+
+---Reads many things in few requests. Each has an answer of its own; those that were throttled are asked again when Graph says,
+---and where all together are too much, fewer are asked for at a time.
 ---@param account table
 ---@param paths string[] of GETs
 ---@return {status: integer, value: table?}[]? answers in the order of the paths
 ---@return lunation.Error?
 function M.batch(account, paths)
-  local answers, open = {}, {}
+  local answers, open, size = {}, {}, M.BATCH
   for index in ipairs(paths) do open[index] = index end
-  local attempt = 0
-  while #open > 0 do
-    local again, pause = {}, 0
-    for first = 1, #open, M.BATCH do
-      local requests = json.array {}
-      for at = first, math.min(first + M.BATCH - 1, #open) do
-        requests[#requests + 1] = { id = tostring(open[at]), method = "GET", url = paths[open[at]], headers = { Prefer = PREFER } }
-      end
-      local answer, err = M.send(account, "POST", "/$batch", { json = { requests = requests }, idempotent = true })
-      if not answer then return nil, err end
-      if type(answer.value.responses) ~= "table" then return nil, M.wrong(answer, "to a batch has no responses") end
-      local got = {}
-      for _, response in ipairs(answer.value.responses) do
-        local index = type(response) == "table" and math.tointeger(tonumber(response.id))
-        if index and paths[index] then got[index] = response end
-      end
-      for at = first, math.min(first + M.BATCH - 1, #open) do
-        local index = open[at]
-        local response = got[index] or { status = 503 }
-        if passing[response.status] then
-          again[#again + 1] = index
-          answers[index] = { status = response.status, value = response.body }
-          pause = math.max(pause, http.retry_after(tostring(header(response.headers, "retry-after") or "")) or 0)
-        else
+  for attempt = 1, BATCH_ATTEMPTS do
+    local again, pause, at = {}, 0, 1
+    while at <= #open do
+      local indexes = table.move(open, at, math.min(at + size - 1, #open), 1, {})
+      local got, err = ask(account, paths, indexes)
+      if got then
+        at = at + #indexes
+        for _, index in ipairs(indexes) do
+          local response = got[index] or { status = 503 }
           answers[index] = { status = response.status, value = type(response.body) == "table" and response.body or nil }
+          if passing[response.status] then
+            again[#again + 1] = index
+            pause = math.max(pause, http.retry_after(tostring(header(response.headers, "retry-after") or "")) or 0)
+          end
         end
+      elseif err.code == "answer_too_large" and #indexes > 1 then
+        size = math.max(1, #indexes // 4)
+      else
+        return nil, err
       end
     end
-    attempt = attempt + 1
     if #again == 0 then return answers end
     if attempt == BATCH_ATTEMPTS or pause > LONGEST_PAUSE then
       return nil, errors.new("rate_limited", "Microsoft Graph throttles what a batch asks for", { reason = "batch", retry_after = math.max(1, pause) })

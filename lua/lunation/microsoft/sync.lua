@@ -18,6 +18,8 @@ local SHORTEST = 31
 local COMPARE = 24 * 3600
 --- Events that are fetched by their ids between two batches of the mirror.
 local AT_ONCE = 60
+--- Events on a page, and fewer where that is too much for one answer.
+local PAGES = { request.PAGE, 10, 1 }
 
 ---@class lunation.microsoft.State
 ---@field link string deltaLink
@@ -41,12 +43,16 @@ end
 
 -- Follows a chain to its deltaLink.
 local function walk(account, path, each)
-  local page, err = request.pages(account, path, { page = request.PAGE }, function(items)
-    for _, item in ipairs(items) do
-      if type(item) == "table" then each(item) end
-    end
-    return true
-  end)
+  local page, err
+  for _, size in ipairs(PAGES) do
+    page, err = request.pages(account, path, { page = size }, function(items)
+      for _, item in ipairs(items) do
+        if type(item) == "table" then each(item) end
+      end
+      return true
+    end)
+    if page or err.code ~= "answer_too_large" then break end
+  end
   if not page then return nil, err end
   local link = page["@odata.deltaLink"]
   if type(link) ~= "string" then return nil, request.wrong({ status = 200, body = json.encode(page) }, "has no deltaLink at its end") end
@@ -196,9 +202,21 @@ function Run:full()
   self.state = { partial = true }
   local state, err = begin(self.account, self.calendar, self.now, function() end)
   if not state then return nil, err end
-  local path = request.calendar(self.calendar) .. "/events" .. reader.query(self.account, { { "$top", request.PAGE } })
   local done
-  done, err = request.pages(self.account, path, { page = request.PAGE }, function(items)
+  for _, size in ipairs(PAGES) do
+    done, err = self:list(size)
+    -- A page of events with long texts may be too much where one of fewer is not.
+    if done or err.code ~= "answer_too_large" then break end
+  end
+  if not done then return nil, err end
+  state.compared, self.compared = self.now, true
+  return self:finish(state, true)
+end
+
+-- All masters and single events, page by page.
+function Run:list(size)
+  local path = request.calendar(self.calendar) .. "/events" .. reader.query(self.account, { { "$top", size } })
+  return request.pages(self.account, path, { page = size }, function(items)
     local natives = {}
     for _, item in ipairs(items) do
       if type(item) == "table" and item.type ~= "occurrence" and item.type ~= "exception" then natives[#natives + 1] = item end
@@ -208,9 +226,6 @@ function Run:full()
     if #whole > 0 then give { upserts = whole, deletes = {}, reset = true, state = self.state, more = true } end
     return true
   end)
-  if not done then return nil, err end
-  state.compared, self.compared = self.now, true
-  return self:finish(state, true)
 end
 
 -- What is due besides the chain: a window that has grown old is left for a new one, and ids are compared.
