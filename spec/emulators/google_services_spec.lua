@@ -52,7 +52,7 @@ describe("the Google emulator: services beside events", function()
         { "GET", "/v1/people:listDirectoryPeople", { query = { readMask = "names" } } },
       } do
         local answer = ask("alice", table.unpack(case))
-        if google.has_contract or not case[2]:find "shoe" then assert.same({ 400, "INVALID_ARGUMENT" }, { answer.status, answer.json.error.status }) end
+        if google.has_contract or not (case[3].query and case[3].query.shoe or case[3].body) then assert.same({ 400, "INVALID_ARGUMENT" }, { answer.status, answer.json.error.status }) end
       end
     end)
 

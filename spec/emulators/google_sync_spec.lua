@@ -92,7 +92,7 @@ describe("the Google emulator: listing", function()
       assert.same({ "event1" }, (list { timeMax = "2025-06-02T10:00:01+02:00" }))
       refused(400, "timeRangeEmpty", "GET", own, { query = { timeMin = "2025-06-02T00:00:00Z", timeMax = "2025-06-02T00:00:00Z" } })
       assert.equal(400, ask("GET", own, { query = { timeMin = "2025-06-02T00:00:00" } }).status)
-      assert.equal(1, #google.violations())
+      assert.equal(google.has_contract and 1 or 0, #google.violations())
       google.control("DELETE", "/violations")
     end)
 

@@ -7,7 +7,7 @@ local world = require "spec.emulators.google.world"
 local pages = {}
 
 local fail = failure.fail
-local KEPT = 500
+local KEPT = 100
 
 --- Requests of one listing must agree in their parameters, but for these.
 local free = {

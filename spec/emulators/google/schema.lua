@@ -80,6 +80,8 @@ function schema.check(document, node, value, where, report, options, beside)
   end
   local kind = node.type
   if kind == "any" or kind == nil then return end
+  -- a 64-bit number may stand without its quotes
+  if kind == "string" and node.format == "int64" and math.type(value) == "integer" then return end
   if not types[kind](value) then return breach(("is no %s: %s"):format(kind, type(value))) end
   if kind == "array" then
     for i, item in ipairs(value) do schema.check(document, node.items, item, where .. "[" .. i - 1 .. "]", report, options, value) end
