@@ -17,7 +17,8 @@ return {
   name = "acme", title = "Acme", aliases = {}, can = { write = false }, urls = { api = "URL/api" },
   auth = {
     kind = "oauth2", authorize = "URL/authorize", token = "URL/token", revoke = "URL/revoke", parameters = { prompt = "consent" },
-    scopes = { ["free-busy"] = { "openid", "freebusy" }, read = { "openid", "calendar.read" }, ["read-write"] = { "openid", "calendar" } },
+    scopes = { ["free-busy"] = { "openid", "freebusy" }, read = { "openid", "calendar.read" }, ["read-write"] = { "openid", "calendar" },
+      contacts = { "openid", "people" } },
     granted = function(answer)
       return { calendar = (answer.scope or "calendar"):find("calendar", 1, true) ~= nil }
     end,
@@ -106,6 +107,12 @@ describe("an account of an OAuth provider", function()
     -- Good once.
     local again = browser:open(back)
     assert.equal(400, again.status)
+  end)
+
+  it("is asked for contacts where the app wants them", function()
+    local browser = pages.browser(server)
+    local _, asked = abroad(browser, begin(browser, "u7", "read contacts unknown"))
+    assert.equal("openid calendar.read people", asked.scope)
   end)
 
   it("is not connected by a state that came to another browser, or that nobody began", function()
@@ -206,8 +213,9 @@ describe("an account of an OAuth provider", function()
     end
 
     it("is connected by the browser that comes back to this machine", function()
-      local child = add()
+      local child = add { "--scope", "read contacts" }
       local url = first_line(child)
+      assert.equal("openid calendar.read people", form.decode(url:match "?(.*)$").scope)
       local answer = assert(http.get(url))
       assert.equal(400, assert(http.get((answer.headers.location:gsub("state=.", "state=-")))).status)
       at.answers = { me "cli@example.com" }

@@ -90,7 +90,7 @@ local function add(words, options, context)
   if provider.auth.kind == "oauth2" and not options.token_stdin then
     local signed_in
     signed_in, err = require("lunation.cli.sign_in").run(engine, provider, {
-      app = app, user = options.user, port = options.port, wait = options.wait, json = options.json,
+      app = app, user = options.user, port = options.port, wait = options.wait, json = options.json, scope = options.scope,
     })
     if not signed_in then return nil, err end
     return say_added(signed_in, app, options)
@@ -236,7 +236,7 @@ return {
       summary = "connects an account after its login was tried; prints its id",
       usage = {
         "PROVIDER --user USER [--app ID] [--url URL] [--username NAME] [--password-stdin] [--name NAME]",
-        "google|microsoft --user USER [--app ID] [--port PORT] [--wait SECONDS]",
+        "google|microsoft --user USER [--app ID] [--scope SCOPE] [--port PORT] [--wait SECONDS]",
       },
       help = "An address given with --url may be private: it is allowed for this account.\n"
         .. "Providers with a sign-in of their own: prints its address, and waits on this machine until the browser comes back.",
@@ -252,6 +252,7 @@ return {
         ["--port"] = {
           value = "PORT", read = arguments.count(1), help = "where the browser comes back to; any free one without it",
         },
+        ["--scope"] = { value = "SCOPE", help = "what is asked for there: free-busy, read or read-write, and contacts, resources besides" },
         ["--wait"] = { value = "SECONDS", read = arguments.seconds, help = "how long to wait for the browser, 10min unless told" },
         ["--name"] = { value = "NAME", help = "what the account is called" },
         ["--json"] = json_option,

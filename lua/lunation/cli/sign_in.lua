@@ -8,6 +8,7 @@ local errors = require "lunation.errors"
 local form = require "lunation.oauth.form"
 local html = require "lunation.pages.html"
 local output = require "lunation.cli.output"
+local scopes = require "lunation.oauth.scope"
 local server = require "lunation.server"
 local session = require "lunation.session"
 local task = require "lunation.task"
@@ -51,7 +52,7 @@ end
 --- Waits for the browser and keeps the account.
 ---@param engine lunation.Engine
 ---@param provider lunation.Provider
----@param wanted { app: table, user: string, port: integer?, wait: number?, json: boolean? }
+---@param wanted { app: table, user: string, port: integer?, wait: number?, json: boolean?, scope: string? }
 ---@return lunation.Account?
 ---@return lunation.Error?
 function sign_in.run(engine, provider, wanted)
@@ -83,7 +84,7 @@ function sign_in.run(engine, provider, wanted)
   local _ <close> = setmetatable({}, { __close = function() listener:close() end })
   local failure
   prepared, failure = connecting.prepare(engine, {
-    app = wanted.app.id, provider = provider, scope = "read-write", kind = "command",
+    app = wanted.app.id, provider = provider, scope = scopes.parse(wanted.scope), extras = scopes.extras(wanted.scope), kind = "command",
     redirect_uri = address(engine, provider, listener.url:match ":(%d+)/?$"),
   })
   if not prepared then return nil, failure end

@@ -25,6 +25,7 @@ end
 ---@field redirect_uri string
 ---@field state string|nil
 ---@field scope "free-busy"|"read"|"read-write"
+---@field extras string[] "contacts", "resources"
 ---@field challenge string|nil
 ---@field providers string[]|nil
 ---@field language string|nil
@@ -75,7 +76,8 @@ function authorize.read(engine, query)
     return nil, errors.new("invalid_request", "user_id is required", { page = "failure_user", app = app })
   end
   local data = {
-    user = user, redirect_uri = redirect_uri, state = params.state, scope = scopes.parse(params.scope), challenge = params.code_challenge,
+    user = user, redirect_uri = redirect_uri, state = params.state, scope = scopes.parse(params.scope),
+    extras = scopes.extras(params.scope), challenge = params.code_challenge,
     providers = provider_names(all), language = params.lng, theme = THEMES[params.theme] and params.theme or nil,
   }
   local function refuse(code, description)

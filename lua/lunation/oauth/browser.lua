@@ -235,7 +235,7 @@ local function send_abroad(step, provider)
   local url, err = engine.oauth:attempt("sign-in:" .. tostring(step.req.remote), REMOTE_ATTEMPTS, WINDOW)
   if url then
     url, err = connecting.begin(engine, {
-      app = step.app.id, provider = known, scope = step.data.scope, kind = "pages",
+      app = step.app.id, provider = known, scope = step.data.scope, extras = step.data.extras, kind = "pages",
       redirect_uri = connecting.redirect_uri(engine, known, "connect", callback_path(step.base, engine, provider.name)),
       data = { request = step.request.id, user = step.data.user },
     })

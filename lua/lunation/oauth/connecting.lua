@@ -28,6 +28,7 @@ end
 ---@field user integer?
 ---@field provider lunation.Provider
 ---@field scope "free-busy"|"read"|"read-write"
+---@field extras string[]? "contacts", "resources"
 ---@field redirect_uri string
 ---@field kind string who finishes it: "pages", "connections", …
 ---@field data table? what else has to be known then
@@ -54,7 +55,9 @@ function connecting.prepare(engine, wanted)
   local config = session.config(engine, provider)
   local verifier, challenge = client.proof()
   local state = crypto.base64url(crypto.random(32))
-  local scopes = client.scopes(provider, wanted.scope, config.extras)
+  local extras = table.move(config.extras or {}, 1, #(config.extras or {}), 1, {})
+  table.move(wanted.extras or {}, 1, #(wanted.extras or {}), #extras + 1, extras)
+  local scopes = client.scopes(provider, wanted.scope, extras)
   local url, err = client.authorize_url(provider, config, {
     redirect_uri = wanted.redirect_uri, state = state, challenge = challenge, scopes = scopes, login_hint = wanted.login_hint,
   })

@@ -29,6 +29,20 @@ function scope.parse(text)
   return best or "read-write"
 end
 
+-- What an app may want besides calendars; a provider asks for it where it has such a thing.
+local extras = { contacts = true, resources = true }
+
+---The extras that a `scope` parameter names.
+---@param text string|nil
+---@return string[]
+function scope.extras(text)
+  local list = {}
+  for word in (text or ""):gmatch("[^%s,]+") do
+    if extras[word] then list[#list + 1] = word end
+  end
+  return list
+end
+
 ---@param name any
 ---@return boolean
 function scope.known(name)
