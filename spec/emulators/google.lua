@@ -21,8 +21,9 @@ usage: lunation run spec/emulators/google.lua [--port PORT] --user EMAIL=TOKEN [
                        The first one is the domain's administrator.
   --zone EMAIL=ZONE    the account's time zone; Europe/Berlin otherwise
   --client ID=SECRET   an OAuth client; without any, every client is taken
-  --tls --cert FILE --key FILE
-                       HTTPS
+  --tls                HTTPS, with a certificate made for the occasion, whose file is printed as "ca FILE"
+  --cert FILE --key FILE
+                       the certificate to use with --tls
   --state FILE         SQLite, which keeps what there is over the end; `memory` (the default) forgets it
   --contract FOLDER    the discovery documents; else beside the checkout, else those of the Python client in build/python
   --help
@@ -87,7 +88,7 @@ while words[i] do
   end
 end
 if #options.users == 0 then fail "--user is missing" end
-if options.tls and not (options.cert and options.key) then fail "--tls wants --cert and --key" end
+if (options.cert == nil) ~= (options.key == nil) then fail "--cert and --key go together" end
 
 for _, fields in ipairs(options.users) do fields.timeZone = options.zones[fields.email] end
 world.seed = options.users
@@ -108,7 +109,13 @@ for k, name in ipairs { "control", "oauth", "calendars", "palette", "settings", 
 end
 service.mount(modules)
 
+io.stdout:setvbuf "line"
+if options.tls then
+  if not options.cert then options.cert, options.key = require("spec.support.certificate").make() end
+  print("ca " .. options.cert)
+else
+  options.cert, options.key = nil, nil
+end
 local url = (options.tls and "https" or "http") .. "://127.0.0.1:" .. options.port
 local listener = assert(server.listen(url, { cert = options.cert, key = options.key, limits = { body = 8 * 1024 * 1024 } }, service.answer))
-io.stdout:setvbuf "line"
 print("listening on " .. (listener.url:gsub("/$", "")))

@@ -219,6 +219,7 @@ describe("the Google emulator: the contract", function()
     local _ <close> = setmetatable({}, { __close = function() secure.stop() end })
     assert.equal("https://", secure.url:sub(1, 8))
     assert.equal(200, secure.ask("GET", "/calendar/v3/colors", { token = "token-bob" }).status)
+    assert.equal("ca " .. secure.ca_file, support.read(secure.log:gsub("%.err$", ".out")):match "^[^\n]+")
   end)
 
   it("tells how it is used", function()
