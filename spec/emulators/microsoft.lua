@@ -80,8 +80,13 @@ local function certificate()
   return cert, key
 end
 
-local given = arguments { ... }
-if not given then return 0 end
+local parsed, given = pcall(arguments, { ... })
+if not parsed then
+  io.stderr:write("microsoft.lua: ", tostring(given), "\n")
+  return 2
+elseif not given then
+  return 0
+end
 
 local world = world_of.new(given.users)
 local rules = contract.new(given.contract ~= "none" and given.contract or nil)
