@@ -159,6 +159,33 @@ describe("where Google fails,", function()
     end
   end
 
+  it("a series that was never finished is none, and is taken away", function()
+    local row = assert(engine.write:create { calendar = calendar, event = {
+      ["@type"] = "Event", title = "Class", start = "2027-03-02T18:00:00", timeZone = "Europe/Berlin", duration = "PT90M",
+      recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "weekly", count = 8 } },
+      recurrenceOverrides = { ["2027-04-06T18:00:00"] = { title = "Special" } },
+    } })
+    for _, item in ipairs(raw("GET", EVENTS .. "?maxResults=2500").items) do
+      assert.is_nil(json.encode(item):find("unfinished", 1, true))
+    end
+    -- Neither the exception can be written nor what was begun be taken away.
+    emulated.fault {
+      { match = requests.exception, fault = "status", status = 500, times = 50 },
+      { match = { method = "DELETE" }, fault = "status", status = 500, times = 50 },
+    }
+    local second, err = engine.write:update {
+      calendar = calendar, id = row.id, recurrenceId = "2027-03-23T18:00:00", scope = "following", patch = { title = "New" },
+    }
+    assert.is_nil(second)
+    assert.equal("provider_error", err.code)
+    assert.equal(1, #store:intents())
+    emulated.clear()
+    engine.write:recover { account = account.id }
+    assert.same({}, store:intents())
+    local days, masters, special = everything()
+    assert.same({ all, 1, 1 }, { days, masters, special })
+  end)
+
   it("an answer for one instance is that instance's alone", function()
     local made = raw("POST", "/calendars/bob%40example.com/events?sendUpdates=all", {
       summary = "Meeting", recurrence = { "RRULE:FREQ=DAILY;COUNT=3" }, attendees = { { email = PRIMARY } },

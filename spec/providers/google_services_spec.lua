@@ -199,16 +199,34 @@ describe("Google", function()
     local stale, err = provider.contact_update(account, assert(provider.contact:from(shown, made)), { etag = made.etag })
     assert.is_nil(stale)
     assert.equal("precondition_failed", err.code)
-    state, rows, reset = contacts(state)
-    assert.is_false(reset)
-    assert.equal("a moth", rows[made.id].notes)
+    -- What was written shows after a while.
+    local function next_of(id)
+      return support.eventually(function()
+        state, rows, reset = contacts(state)
+        assert.is_false(reset)
+        return rows[id] ~= nil and { rows[id] }
+      end, 10)[1]
+    end
+    assert.equal("a moth", next_of(made.id).notes)
     assert.is_true(provider.contact_delete(account, made.id))
-    state, rows = contacts(state)
-    assert.is_false(rows[made.id])
+    assert.is_false(next_of(made.id))
     -- A token that has ended begins anew.
     emulated.control("POST", "/expire")
     reset = select(3, contacts(state))
     assert.is_true(reset)
+  end)
+
+  it("finds contacts by a text", function()
+    emulated.control("POST", "/options", { people_delay = 0 })
+    for _, name in ipairs { "Ada", "Grace" } do
+      local card = { name = { given = name }, emails = { { address = name:lower() .. "@x.example" } } }
+      assert(provider.contact_create(account, assert(provider.contact:from(card))))
+    end
+    local following = assert(provider.contacts(account, { query = "grac" }))
+    local batch = assert(following())
+    assert.equal(1, #batch.upserts)
+    assert.equal("grace@x.example", provider.contact:to(batch.upserts[1]).emails[1].address)
+    assert.is_nil(following())
   end)
 
   it("shows other contacts, which are only read", function()

@@ -31,7 +31,10 @@
 ---@field participants table<string, lunation.Participant>? by stable ids, 4.4.6
 ---@field useDefaultAlerts boolean?
 ---@field alerts table<string, table>? 4.5.2
+---@field hideAttendees boolean? guests do not see each other
 ---@field ["lunation:custom"] table<string, table>? properties of apps, by app
+---@field ["lunation:shared"] table<string, table>? properties of apps that the other guests' copies have too (Google)
+---@field ["lunation:eventType"] string? what kind of event it is at its provider, where it is none of the ordinary ones (Google)
 ---@field ["lunation:conference"] {uri: string?, provider: string?, [string]: any}?
 ---@field ["lunation:endTimeZone"] string? the zone in which the end is shown
 ---@field ["lunation:showAs"] string? of Graph and EWS

@@ -39,11 +39,34 @@ local function begin(account, list, token)
   return session.pages(account, { service = "people", path = list.path, query = query }, list.name)
 end
 
----What changed among the contacts since a state. Without one, or where a token has ended, everything.
+local SEARCHED = "names,nicknames,emailAddresses,phoneNumbers,organizations,metadata"
+
+-- Contacts that a text is found in. The first search of a session is answered from an old cache, which an empty one renews.
+local function search(account, text)
+  local done = false
+  return function()
+    if done then return nil end
+    done = true
+    local call = { service = "people", path = "/people:searchContacts", query = { query = "", readMask = SEARCHED, pageSize = 30 } }
+    local answer, err = session.call(account, call)
+    call.query.query = text
+    if answer then answer, err = session.call(account, call) end
+    if not answer then return nil, err end
+    local people = {}
+    for _, result in ipairs(type(answer.results) == "table" and answer.results or {}) do people[#people + 1] = result.person end
+    local batch = batch_of({ connections = people }, lists[1], true)
+    batch.reset, batch.more = nil, false
+    return batch
+  end
+end
+
+---What changed among the contacts since a state. Without one, or where a token has ended, everything. With a query, those that
+---it is found in: no state comes of that.
 ---@param account table
----@param request { state: { tokens: table<string, string> }? }?
+---@param request { state: { tokens: table<string, string> }?, query: string? }?
 ---@return fun(): table?, lunation.Error? batches
 function M.changes(account, request)
+  if request and type(request.query) == "string" and request.query ~= "" then return search(account, request.query) end
   local state = request and request.state
   local tokens = type(state) == "table" and type(state.tokens) == "table" and state.tokens or nil
   -- Other contacts may be withheld at the consent screen; the account's own are then all there is.

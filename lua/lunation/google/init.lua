@@ -4,7 +4,6 @@ local changes = require "lunation.google.changes"
 local conference = require "lunation.google.conference"
 local contacts = require "lunation.google.contacts"
 local directory = require "lunation.google.directory"
-local events = require "lunation.google.events"
 local failure = require "lunation.google.failure"
 local fields = require "lunation.google.fields"
 local freebusy = require "lunation.google.freebusy"
@@ -34,7 +33,7 @@ local M = {
 
   scopes = identity.scopes, granted = identity.granted, identify = identity.identify, classify = failure.classify,
   calendars = calendars.list, calendar_create = calendars.create, calendar_update = calendars.update, calendar_delete = calendars.delete,
-  changes = changes.changes, fetch = events.fetch, original = series.original,
+  changes = changes.changes, fetch = write.fetch, original = series.original,
   create = write.create, update = write.update, delete = write.delete, rsvp = write.rsvp, new_id = write.new_id,
   freebusy = freebusy.query, contacts = contacts.changes,
   contact_create = contacts.create, contact_update = contacts.update, contact_delete = contacts.delete,

@@ -161,6 +161,7 @@ end
 ---@param event table canonical series
 ---@param added table<string, true>
 ---@param excluded table<string, true>
+---@return nil
 function M.set_dates(native, event, added, excluded)
   local had_added, had_excluded, broken = M.dates(native, event)
   if not broken and same_set(added, had_added) and same_set(excluded, had_excluded) and fits(native, event) then return end

@@ -160,6 +160,17 @@ local function send_instances(account, calendar, master, jobs, opts)
   return answers
 end
 
+-- A new series with exceptions is made by several requests. Until the last of them it bears this mark, by which one that was cut
+-- off is known: it counts as none.
+local UNFINISHED = "unfinished"
+
+local function unmark(patch)
+  patch.extendedProperties = patch.extendedProperties or {}
+  patch.extendedProperties.private = patch.extendedProperties.private or {}
+  patch.extendedProperties.private["lunation." .. UNFINISHED] = json.null
+  return patch
+end
+
 -- Brings the exceptions of a series to what is wanted.
 -- `had`: what the mirror knew before; `actual`: what Google has after the master's change.
 local function write_exceptions(account, calendar, job)
@@ -173,6 +184,7 @@ local function write_exceptions(account, calendar, job)
     if not live or not have then began = series.base_of(job.master, want) or {} end
     local patch = instance_patch(want, began, have)
     if next(patch) ~= nil then
+      if job.marked then unmark(patch) end
       jobs[#jobs + 1] = {
         place = place, id = have and have.id or want.id, original = want.originalStartTime, patch = patch,
         etag = not job.master_changed and live and had[place].etag or nil,
@@ -238,9 +250,16 @@ end
 local function with_exceptions(account, calendar, native, id, opts)
   local actual, err = events.fetch(account, calendar, id)
   if not actual then return nil, err end
-  return write_exceptions(account, calendar, {
-    wanted = native.exceptions, had = {}, actual = actual, master = native, opts = opts, master_changed = true,
+  local whole
+  whole, err = write_exceptions(account, calendar, {
+    wanted = native.exceptions, had = {}, actual = actual, master = native, opts = opts, master_changed = true, marked = true,
   })
+  if not whole then return nil, err end
+  local finished
+  finished, err = session.call(account, patch_call(calendar, id, unmark {}, { notify = "none" }))
+  if not finished then return nil, err end
+  finished.exceptions = whole.exceptions
+  return events.keep(finished, nil, account)
 end
 
 ---Inserts an event under an id of ours. One that is there already from an earlier try is the answer.
@@ -262,6 +281,10 @@ function M.create(account, calendar, native, opts)
   local named, refused = name_request(body, calendar, opts, id)
   if not named then return nil, refused end
   body.id = id
+  if native.exceptions then
+    body.extendedProperties = mapping.copy(body.extendedProperties)
+    properties.set(body, "private", UNFINISHED, true)
+  end
   local created, err = session.call(account, { method = "POST", path = events.path(calendar), query = patches.query(opts), json = body, idempotent = true })
   if not created and err.code == "conflict" then created, err = taken(account, calendar, body, id, opts, err, uid) end
   if not created then return nil, err end
@@ -321,6 +344,19 @@ function M.update(account, calendar, native, opts)
   return write_exceptions(account, calendar, {
     wanted = wanted, had = had, actual = actual, master = native, opts = opts, master_changed = changed,
   })
+end
+
+---An event, or a series with its exceptions. A series whose making was cut off is none, and taken away.
+---@param account table
+---@param calendar table
+---@param id string
+---@return google.Event?, lunation.Error? err "not_found"
+function M.fetch(account, calendar, id)
+  local native, err = events.fetch(account, calendar, id)
+  if not native or not properties.get(native, "private", UNFINISHED) then return native, err end
+  local done, failed = M.delete(account, calendar, id, { etag = native.etag, notify = "none" })
+  if not done and failed.code ~= "not_found" then return nil, failed end
+  return nil, errors.new("not_found", "The series was never finished.", { provider = "google" })
 end
 
 ---@param account table
