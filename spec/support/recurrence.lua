@@ -93,26 +93,31 @@ local function random_start(pick)
   return ("%sT%02d:%02d:%02d"):format(day, pick(0, 23), pick(1, 2) == 1 and 0 or pick(0, 59), pick(1, 3) == 1 and pick(0, 59) or 0)
 end
 
+local ZONES = { "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo", "Asia/Tehran", "Africa/Casablanca" }
+
 ---Rules that RFC 5545 allows, each with a start.
 ---@param seed integer
 ---@param count integer
----@return {dtstart: string, rrule: string, limit: integer}[]
-function recurrence.questions(seed, count)
+---@param zoned boolean? half of them in a time zone
+---@return {dtstart: string, rrule: string, limit: integer, tzid: string?}[]
+function recurrence.questions(seed, count, zoned)
   local pick, list = generator(seed), {}
   while #list < count do
     local start = random_start(pick)
     local rule = random_rule(pick, start)
     if rrule.set { dtstart = start, rrule = { rule }, strict = true } then
-      list[#list + 1] = { dtstart = start, rrule = rule, limit = recurrence.LIMIT }
+      list[#list + 1] = { dtstart = start, rrule = rule, limit = recurrence.LIMIT, tzid = zoned and ZONES[pick(1, 2 * #ZONES)] or nil }
     end
   end
   return list
 end
 
 ---@param question table
----@return string[] times
+---@return string[] times local, in UTC where there is a zone
 function recurrence.ours(question)
-  return (assert(rrule.expand { dtstart = question.dtstart, rrule = { question.rrule }, limit = question.limit }))
+  return (assert(rrule.expand {
+    dtstart = question.dtstart, tzid = question.tzid, rrule = { question.rrule }, limit = question.limit, utc = question.tzid ~= nil,
+  }))
 end
 
 local commands = {
@@ -176,7 +181,7 @@ end
 ---@return {compared: integer, exempt: table<string, integer>, wrong: string[], slow: string[]}? report
 ---@return string? why there is none
 function recurrence.compare(peer, seed, count)
-  local questions = recurrence.questions(seed, count)
+  local questions = recurrence.questions(seed, count, peer == "dateutil")
   local answers, err = recurrence.ask(peer, questions)
   if not answers then return nil, err end
   local report = { compared = 0, exempt = {}, wrong = {}, slow = {} }
@@ -192,7 +197,7 @@ function recurrence.compare(peer, seed, count)
     else
       report.compared = report.compared + 1
       if not recurrence.same(ours, answer) then
-        report.wrong[#report.wrong + 1] = ("%s %s\n  ours:   %s\n  theirs: %s"):format(question.dtstart, question.rrule,
+        report.wrong[#report.wrong + 1] = ("%s %s %s\n  ours:   %s\n  theirs: %s"):format(question.dtstart, question.tzid or "", question.rrule,
           table.concat(ours, " ", 1, math.min(#ours, 6)), table.concat(answer.times, " ", 1, math.min(#answer.times, 6)))
       end
     end
