@@ -30,7 +30,8 @@ return {
       read = scopes("Calendars.Read", "MailboxSettings.Read"),
       ["read-write"] = scopes("Calendars.ReadWrite", "MailboxSettings.Read"),
       contacts = { "Contacts.ReadWrite", "People.Read" },
-      resources = { "Place.Read.All" },
+      -- Rooms, people one works with and what they show of their calendars.
+      resources = { "Place.Read.All", "People.Read", "Calendars.Read.Shared" },
     },
     granted = calendars.granted,
   },

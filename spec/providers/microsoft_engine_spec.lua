@@ -124,6 +124,22 @@ describe("an engine with an account at Microsoft", function()
     assert.equal(3, #rows())
   end)
 
+  it("settles a creation that nobody knows the end of", function()
+    engine, account, calendar = microsoft.engine(graph, { limits = { retry_wait = 0.02 } })
+    graph.fault { match = { method = "POST", path = "/events$" }, fault = "status", status = 504, done = true, times = 5 }
+    graph.fault { match = { method = "GET", path = "/events" }, fault = "status", status = 503, times = 50 }
+    local none, err = engine.write:create { calendar = calendar, event = weekly() }
+    assert.is_nil(none)
+    assert.truthy(err.code == "timeout" or err.code == "unavailable", err.code)
+    assert.equal(1, #engine.store:intents())
+    graph.clear()
+    -- Whoever asked was told that it failed: it is found by its handle and taken away again.
+    sync()
+    assert.same({}, engine.store:intents())
+    assert.same({}, rows())
+    nothing_new()
+  end)
+
   it("merges what another has changed meanwhile", function()
     local row = assert(engine.write:create { calendar = calendar, event = weekly() })
     microsoft.raw(graph, "PATCH", "/me/events/" .. row.id, { importance = "high" })

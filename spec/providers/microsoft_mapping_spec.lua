@@ -371,3 +371,49 @@ describe("people and places of an event of Microsoft", function()
     assert.not_equal(assert(providers.load {}):digest "microsoft", assert(providers.load { path = { folder } }):digest "microsoft")
   end)
 end)
+
+describe("an event of Microsoft that is damaged", function()
+  it("is refused or read, and never more than that", function()
+    local whole = native {
+      type = "seriesMaster", recurrence = { pattern = { type = "weekly", interval = 1, daysOfWeek = { "monday" }, firstDayOfWeek = "sunday" },
+        range = { type = "numbered", startDate = "2025-11-24", numberOfOccurrences = 5, recurrenceTimeZone = "UTC" } },
+      start = { dateTime = "2025-11-24T17:00:00", timeZone = "UTC" }, ["end"] = { dateTime = "2025-11-24T18:00:00", timeZone = "UTC" },
+      originalStartTimeZone = "UTC", originalEndTimeZone = "UTC", locations = { { displayName = "x", coordinates = { latitude = 1, longitude = 2 } } },
+      attendees = { { type = "required", status = { response = "accepted" }, emailAddress = { address = "a@b.c", name = "n" } } },
+      categories = { "Red" }, cancelledOccurrences = { "OID.x.2025-12-01" }, onlineMeeting = { joinUrl = "https://t.test" },
+      onlineMeetingProvider = "teamsForBusiness", attachments = { { id = "a", name = "n" } },
+      exceptionOccurrences = { { id = "e", type = "exception", originalStart = "2025-12-08T17:00:00Z", subject = "Other" } },
+      singleValueExtendedProperties = { { id = property.DATA, value = '{"custom":{"app":{"a":1}}}' } },
+    }
+    local text = json.encode(whole)
+    assert(event:to(json.decode(text)))
+    local wild = { json.null, 7, -1.5, "", "\0", true, json.array {}, json.object {}, ("x"):rep(5000), { { { 1 } } }, "2025-13-45T99:99:99Z", "OID" }
+    local state, read, refused = 99, 0, 0
+    local function random(n)
+      state = (state * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+      return (state >> 33) % n + 1
+    end
+    local function spoil(value, depth)
+      local keys = {}
+      for key in pairs(value) do keys[#keys + 1] = key end
+      table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+      if #keys == 0 then return end
+      local key = keys[random(#keys)]
+      if type(value[key]) == "table" and value[key] ~= json.null and random(3) > 1 and depth < 6 then return spoil(value[key], depth + 1) end
+      if random(6) == 1 and type(key) == "string" then value[key] = nil else value[key] = wild[random(#wild)] end
+    end
+    for _ = 1, 1500 do
+      local damaged = json.decode(text)
+      for _ = 1, random(3) do spoil(damaged, 1) end
+      local ok, canonical, err = pcall(event.to, event, damaged)
+      assert(ok, ("%s\n%s"):format(tostring(canonical), json.encode(damaged)))
+      if canonical then read = read + 1 else refused = refused + 1 end
+      assert(canonical or err.code == "invalid_request")
+      if canonical then
+        local again, back = pcall(event.from, event, canonical, damaged)
+        assert(again, ("%s\n%s"):format(tostring(back), json.encode(damaged)))
+      end
+    end
+    assert.is_true(read > 200 and refused > 200)
+  end)
+end)

@@ -402,6 +402,58 @@ describe("an event written to Microsoft", function()
     assert.equal("com.theirs", found.extensions[1].extensionName)
   end)
 
+  it("is what the edits make of it, at random", function()
+    local state = 4711
+    local function random(n)
+      state = (state * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+      return (state >> 33) % n + 1
+    end
+    local function shown(event)
+      local list = {}
+      for i, each in ipairs((model.expand(event, 0, 2000000000, 60))) do
+        local one = each.recurrenceId and model.instance(event, each.recurrenceId) or event
+        list[i] = ("%d-%d %s %s %s"):format(each.start, each.finish, tostring(one.title), tostring(one.description),
+          json.encode(one["lunation:custom"] or json.null, { sorted = true }))
+      end
+      return list
+    end
+    local rules = { "FREQ=DAILY;INTERVAL=2;COUNT=8", "FREQ=WEEKLY;BYDAY=MO,TH;COUNT=8", "FREQ=MONTHLY;BYDAY=2TU;COUNT=6",
+      "FREQ=MONTHLY;BYMONTHDAY=7;UNTIL=20270601T000000Z" }
+    local zones = { "Europe/Paris", "America/New_York", "Australia/Sydney", "Etc/UTC" }
+    for round = 1, 12 do
+      local all_day = random(4) == 1
+      local over = { timeZone = not all_day and zones[random(#zones)] or json.null, duration = all_day and "P1D" or "PT1H",
+        start = all_day and "2026-12-07T00:00:00" or "2026-12-07T09:00:00", showWithoutTime = all_day or nil }
+      local native = assert(create(over, rules[random(#rules)]))
+      for step = 1, 6 do
+        local expected
+        local after, err = update(native, function(event)
+          local list = model.expand(event, 0, 2000000000, 60)
+          local key = list[random(#list)].recurrenceId
+          local kind = random(7)
+          if kind == 1 and #list > 2 then
+            expected = model.edit_this(event, key, json.null)
+          elseif kind == 2 and not all_day then
+            expected = model.edit_this(event, key, { start = model.instance(event, key).start:sub(1, 11) .. ("%02d:15:00"):format(8 + random(10)) })
+          elseif kind == 3 then
+            expected = model.edit_this(event, key, { description = "d" .. step, ["lunation:custom"] = { app = { step = step } } })
+          elseif kind == 4 then
+            expected = model.edit_all(event, { title = "all " .. step })
+          elseif kind == 5 and not all_day then
+            expected = model.edit_all(event, { start = event.start:sub(1, 11) .. ("%02d:30:00"):format(8 + random(10)) })
+          else
+            expected = model.edit_this(event, key, { title = "one " .. step })
+          end
+          return expected
+        end)
+        assert(after, ("round %d step %d: %s"):format(round, step, tostring(err)))
+        assert.same(shown(expected), shown(read(after)), ("round %d step %d"):format(round, step))
+        native = after
+      end
+      same_as_upstream(native)
+    end
+  end)
+
   it("is written in spite of what passes", function()
     local native = create()
     for _, fault in ipairs { { fault = "status", status = 503 }, { fault = "status", status = 429, retry_after = 0 } } do

@@ -148,18 +148,20 @@ function microsoft.differences(account, calendar, used)
 end
 
 ---An engine around a store, with one account at the emulator and its calendars mirrored.
+---@param options { email: string?, limits: table? }?
 ---@return table engine
 ---@return table account
 ---@return table calendar row of the first
-function microsoft.engine(emulated, email)
+function microsoft.engine(emulated, options)
+  options = options or {}
   local specs = require "spec.support.store"
   local registry = assert(provider.load { providers = { microsoft = { urls = { graph = emulated.url .. "/v1.0" }, ca_file = emulated.ca_file } } })
   local engine = {
     store = specs.open {}, providers = registry,
-    config = { sync = { max_age = 30, deadline = 5 }, outgoing = {}, limits = {} },
+    config = { sync = { max_age = 30, deadline = 5 }, outgoing = {}, limits = options.limits or {} },
   }
   for _, part in ipairs { "write", "sync", "jobs", "changes" } do engine[part] = require("lunation." .. part).new(engine) end
-  email = email or "alice@example.com"
+  local email = options.email or "alice@example.com"
   assert(engine.store:app_add { id = "demo", name = "Demo" })
   local user = assert(engine.store:user("demo", "ada", { create = true }))
   local account = assert(engine.store:account_add {

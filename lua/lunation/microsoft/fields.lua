@@ -328,7 +328,7 @@ M.links = mapping.entry {
     local result = {}
     for id, link in pairs(property.data(native).links or {}) do result[id] = mapping.copy(link) end
     for i, attachment in ipairs(type(native.attachments) == "table" and native.attachments ~= null and native.attachments or {}) do
-      result[("attachment%d"):format(i)] = attachment_link(attachment)
+      if type(attachment) == "table" then result[("attachment%d"):format(i)] = attachment_link(attachment) end
     end
     local page = given(native.webLink)
     if type(page) == "string" and page ~= "" then result.web = { ["@type"] = "Link", href = page, rel = "alternate" } end

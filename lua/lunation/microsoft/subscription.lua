@@ -4,6 +4,7 @@ local json = require "lunation.json"
 local request = require "lunation.microsoft.request"
 local time = require "lunation.microsoft.time"
 local tz = require "lunation.tz"
+local units = require "lunation.units"
 local value = require "lunation.ical.value"
 
 local M = {}
@@ -12,7 +13,8 @@ local M = {}
 local LIFETIME, LEAST = 2 * 86400, 45 * 60
 
 local function ends(account, options)
-  local wanted = options.lifetime or account.config.subscription_lifetime or LIFETIME
+  local configured = account.config.subscription_lifetime
+  local wanted = configured and units.seconds(configured) or options.lifetime or LIFETIME
   return value.from_seconds(math.floor((account.now or os.time()) + math.max(LEAST, wanted))) .. "Z"
 end
 
