@@ -49,15 +49,16 @@ end
 ---@param to integer
 ---@param zone string? of floating times
 ---@return integer[]|nil busy, lunation.Error?
+---@return table[]? warnings of what was mended or left out
 function availability.of_text(text, from, to, zone)
-  local list, err = require("lunation.ical").freebusy(text, { from = from, to = to, tzid = zone })
+  local list, err, warnings = require("lunation.ical").freebusy(text, { from = from, to = to, tzid = zone })
   if not list then return nil, err end
   local busy = {}
   for _, interval in ipairs(list) do
     busy[#busy + 1] = interval.start
     busy[#busy + 1] = interval.finish
   end
-  return busy
+  return busy, nil, warnings
 end
 
 -- "A/B" with times as people write them; B may be a distance from A.

@@ -73,6 +73,18 @@ describe("lunation expand", function()
     assert.equal(1, run("/nowhere/at/all.ics", "--from", "2025-01-01", "--to", "2025-01-02").code)
   end)
 
+  it("says what it left out of a file", function()
+    local text = ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20250303T100000Z\nEND:VEVENT\nBEGIN:VEVENT\nUID:2\nDTSTART:20250230\nEND:VEVENT\n"
+      .. "END:VCALENDAR\n")
+    local answer = support.lunation { "expand", "-", "--from", "2025-03-01", "--to", "2025-04-01", "--json", stdin = text }
+    assert.equal(0, answer.code)
+    assert.equal(1, #json.decode(answer.stdout).instances)
+    assert.equal('standard input:8: event 2: start: "20250230" is not a date or time\n', answer.stderr)
+    answer = support.lunation { "free", "--duration", "PT1H", "--window", "2025-03-03T09:00/2025-03-03T12:00", "--zone", "UTC", "-", stdin = text }
+    assert.equal(0, answer.code)
+    assert.matches("event 2", answer.stderr)
+  end)
+
   it("answers each JSON line with one", function()
     local answers, done = ask {
       '{"dtstart":"2025-01-01T09:00:00","rrule":["FREQ=DAILY;COUNT=2"],"id":7}',

@@ -39,10 +39,11 @@ local function expand_file(path, options)
   local text, err = input.text(path)
   if not text then return nil, err end
   if not (options.from and options.to) then return nil, errors.new("usage", "a calendar file is expanded between --from and --to") end
-  local instances, truncated = require("lunation.ical").instances(text, {
+  local instances, truncated, warnings = require("lunation.ical").instances(text, {
     from = options.from, to = options.to, tzid = options.tzid, limit = options.limit, strict = options.strict, include_dtstart = options.include_dtstart,
   })
   if not instances then return nil, errors.new("invalid_request", truncated.line and input.at(path, truncated) or tostring(truncated)) end
+  input.warn(path, warnings)
   if options.json then
     output.json { instances = require("lunation.json").array(instances), truncated = truncated }
     return

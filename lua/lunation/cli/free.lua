@@ -52,9 +52,10 @@ local function run(words, options, context)
   for _, path in ipairs(words) do
     local text, err = input.text(path)
     if not text then return nil, err end
-    local busy
-    busy, err = availability.of_text(text, from, to, zone)
+    local busy, warnings
+    busy, err, warnings = availability.of_text(text, from, to, zone)
     if not busy then return nil, errors.new("invalid_request", input.at(path, err)) end
+    input.warn(path, warnings)
     attendees[#attendees + 1] = { busy = busy }
   end
   local good, err = of_accounts(attendees, words, options, from, to, context)

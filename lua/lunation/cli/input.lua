@@ -33,6 +33,13 @@ function input.at(path, problem)
   return ("%s:%s: %s"):format(input.place(path), problem.line or "?", problem.message or tostring(problem))
 end
 
+--- Says on standard error what was mended in a text, or left out of it.
+---@param path string
+---@param warnings table[]? of lunation.ical
+function input.warn(path, warnings)
+  for _, warning in ipairs(warnings or {}) do io.stderr:write(input.at(path, warning), "\n") end
+end
+
 --- A reader of options that take a time zone.
 ---@param text string
 ---@return string? zone

@@ -122,18 +122,18 @@ local function zone_of_calendar(node)
 end
 
 local function instances_of_tree(source, options)
-  local root, problem = as_tree(source, options)
-  if not root then return nil, failure(problem) end
+  local root, warnings = as_tree(source, options)
+  if not root then return nil, failure(warnings) end
   -- exact: an all-day event that ends where it starts has no length here; to people it is a day.
-  local events, err = M.events(root, { strict = options.strict, mapping = options.mapping, exact = true })
-  if not events then return nil, err end
+  local events, noticed = M.events(root, { strict = options.strict, mapping = options.mapping, exact = true })
+  if not events then return nil, noticed end
   local list, truncated = instances.instances(events, {
     from = options.from, to = options.to, tzid = options.tzid, floating = zone_of_calendar(root), limit = options.limit,
     include_dtstart = options.include_dtstart,
   })
   if not list then return nil, failure { message = truncated } end
   for _, found in ipairs(list) do found.event = nil end
-  return list, truncated
+  return list, truncated, table.move(noticed, 1, #noticed, #warnings + 1, warnings)
 end
 
 -- Most events are written plainly, and are reckoned in C as they stand; the others come back as a tree.
@@ -153,10 +153,11 @@ local function instances_of_text(text, options)
   end)
   if not list then return nil, failure(truncated) end
   if not rest then return list, truncated end
-  local more, cut = instances_of_tree(rest, options)
+  local more, cut, warnings = instances_of_tree(rest, options)
   if not more then return nil, cut end
   table.move(more, 1, #more, #list + 1, list)
-  return instances.settle(list, limit, truncated or cut)
+  list, truncated = instances.settle(list, limit, truncated or cut)
+  return list, truncated, warnings
 end
 
 ---The instances of a text in a window, in order of their starts, as instants.
@@ -167,6 +168,7 @@ end
 ---include_dtstart: DTSTART counts even where its rule does not give it
 ---@return {uid: string, start: integer, finish: integer, recurrenceId: string?, allDay: boolean?}[]?
 ---@return boolean|table truncated_or_error
+---@return table[]? warnings what was mended, and what was left out (`skipped`)
 function M.instances(source, options)
   options = options or {}
   if type(source) == "string" and not options.strict and not options.mapping then return instances_of_text(source, options) end
@@ -179,21 +181,24 @@ end
 ---[from, to) as of `instances`; availability: another text whose components count too, as CalDAV keeps VAVAILABILITY apart
 ---@return {type: "BUSY"|"BUSY-TENTATIVE"|"BUSY-UNAVAILABLE", start: integer, finish: integer}[]?
 ---@return table? err
+---@return table[]? warnings
 function M.freebusy(source, options)
   options = options or {}
-  local trees = {}
+  local trees, all = {}, {}
   for _, each in ipairs { source, options.availability } do
     local root, warnings = as_tree(each, options)
     if not root then return nil, failure(warnings) end
-    local events, err = M.events(root, options)
-    if not events then return nil, err end
-    trees[#trees + 1] = { root = root, events = events, context = series.context(root, warnings), floating = zone_of_calendar(root) }
+    local events, noticed = M.events(root, options)
+    if not events then return nil, noticed end
+    table.move(warnings, 1, #warnings, #all + 1, all)
+    table.move(noticed, 1, #noticed, #all + 1, all)
+    trees[#trees + 1] = { root = root, events = events, context = series.context(root, all), floating = zone_of_calendar(root) }
   end
   local busy, why = freebusy.freebusy(trees, {
     from = options.from, to = options.to, tzid = options.tzid, mapping = options.mapping or mapping,
   })
   if not busy then return nil, failure { message = why } end
-  return busy
+  return busy, nil, all
 end
 
 ---A tree as jCal (RFC 7265), ready for lunation.json.
