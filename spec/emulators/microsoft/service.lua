@@ -197,9 +197,25 @@ local function decode(c, route)
   return value
 end
 
+-- What a mailbox has had within a span of time; beyond its limit it is told how long to wait.
+local function spend(box, name, amount, limit, seconds, now)
+  local spent = box[name]
+  if not spent or spent.from + seconds <= now then
+    spent = { from = now, amount = 0 }
+    box[name] = spent
+  end
+  if limit > 0 and spent.amount + amount > limit then
+    answer.fail(429, "ApplicationThrottled", "Application is over its limit for this mailbox.",
+      { ["retry-after"] = tostring(math.max(1, math.ceil(spent.from + seconds - now))) })
+  end
+  spent.amount = spent.amount + amount
+end
+
 -- Four requests of a mailbox at a time; the fifth waits for no one.
-local function limited(self, box, run)
-  local switches = self.world.switches
+local function limited(self, box, octets, run)
+  local switches, now = self.world.switches, self.world:now()
+  spend(box, "requests_spent", 1, switches.requests, 600, now)
+  spend(box, "octets_spent", octets, switches.uploadBytes, 30, now)
   if switches.concurrency > 0 and box.active >= switches.concurrency then
     answer.fail(429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", { ["retry-after"] = "1" })
   end
@@ -239,7 +255,7 @@ local function run(self, c)
     return { status = status or 200, body = body }
   end
   if route.unlimited then return answered() end -- a batch takes its place by what is in it
-  return limited(self, c.box, answered)
+  return limited(self, c.box, type(c.raw_body) == "string" and #c.raw_body or 0, answered)
 end
 
 local function headers_of(c, failure)

@@ -26,6 +26,8 @@ Box.__index = Box
 -- What a spec may switch, by POST /_emulator/switches.
 M.defaults = {
   concurrency = 4,          -- requests of one mailbox at a time; 0: no limit
+  requests = 10000,         -- of one mailbox in ten minutes; 0: no limit
+  uploadBytes = 15 << 20,   -- to one mailbox in half a minute; 0: no limit
   latency = 0,              -- seconds that each request of a mailbox takes
   eventsDelta = true,       -- .../events/delta is there
   calendarDelta = true,     -- calendarView/delta is there for other calendars than the default one
