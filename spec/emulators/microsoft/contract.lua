@@ -1,7 +1,6 @@
 -- The contract in the path of every request and answer: types of Microsoft's CSDL, read from a folder beside the checkout. What
 -- breaks it is kept for GET /_emulator/violations; nothing is refused here.
-local fs_path = "/graph-calendar-subset.csdl.xml"
-local answer = require "spec.emulators.microsoft.answer"
+local http_server = require "lunation.http_server"
 local json = require "lunation.json"
 local times = require "spec.emulators.microsoft.times"
 local xml = require "lunation.xml"
@@ -62,17 +61,65 @@ local function read(text)
   return types, actions
 end
 
----@param folder string? where the CSDL lies
+-- The addresses of the OpenAPI document by their length: { parts=, methods={GET={parameters=, statuses=}} }.
+local function read_paths(text)
+  local out = {}
+  for path, item in pairs(assert(json.decode(text, { max = 8 << 20 })).paths) do
+    local parts = {}
+    for part in path:gmatch "[^/]+" do parts[#parts + 1] = not part:find "^{" and part:lower() end
+    local entry = { parts = parts, length = select(2, path:gsub("/", "")), methods = {} }
+    for method, operation in pairs(item) do
+      local parameters, statuses = {}, {}
+      for _, each in ipairs(operation.parameters or {}) do
+        if each["in"] == "query" then parameters[each.name:lower()] = true end
+      end
+      for status in pairs(operation.responses) do statuses[tostring(status)] = true end
+      entry.methods[method:upper()] = { parameters = parameters, statuses = statuses }
+    end
+    out[entry.length] = out[entry.length] or {}
+    table.insert(out[entry.length], entry)
+  end
+  return out
+end
+
+local function whole(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+---@param folder string? where the CSDL and the OpenAPI document lie
 ---@return table
 function M.new(folder)
-  local self = setmetatable({ loaded = false, violations = {}, types = {}, actions = {} }, Contract)
-  local file = folder and io.open(folder .. fs_path, "rb")
-  if file then
-    self.types, self.actions = read(file:read "a")
-    file:close()
+  local self = setmetatable({ loaded = false, violations = {}, types = {}, actions = {}, paths = {} }, Contract)
+  local csdl, openapi = folder and whole(folder .. "/graph-calendar-subset.csdl.xml"), folder and whole(folder .. "/graph-calendar.openapi3.json")
+  if csdl then
+    self.types, self.actions = read(csdl)
     self.loaded = true
   end
+  if openapi then self.paths = read_paths(openapi) end
   return self
+end
+
+-- What the OpenAPI document says of a request; nil where it has no such address.
+function Contract:operation(c)
+  local parts = {}
+  for part in c.path:gmatch "[^/]+" do parts[#parts + 1] = http_server.decode(part):lower() end
+  for _, entry in ipairs(self.paths[#parts] or {}) do
+    local fits = true
+    for i, part in ipairs(parts) do fits = fits and (not entry.parts[i] or entry.parts[i] == part) end
+    if fits and entry.methods[c.method] then return entry.methods[c.method] end
+  end
+end
+
+-- The document does not name every system option that the pages of documentation do, so only other parameters are held against it.
+function Contract:check_operation(c, report)
+  local operation = self:operation(c)
+  for name in pairs(operation and c.query or {}) do
+    if name:sub(1, 1) ~= "$" and not operation.parameters[name] then report("?" .. name, "the address has no parameter of this name") end
+  end
 end
 
 function Contract:report(c, direction, where, message)
@@ -211,6 +258,7 @@ function Contract:request(c, route)
   if not self.loaded then return end
   local report = reporter(self, c, "request")
   check_selection(self, c, route, report)
+  self:check_operation(c, report)
   if type(c.body) ~= "table" or c.method == "GET" or c.method == "DELETE" then return end
   if route.action then
     local action = self.actions[route.action]
@@ -232,6 +280,10 @@ end
 function Contract:response(c, route, result)
   if not self.loaded or type(result.body) ~= "table" or result.status >= 300 then return end
   local report = reporter(self, c, "response")
+  local operation = self:operation(c)
+  if operation and not operation.statuses[tostring(result.status)] and result.status ~= 200 then
+    report("", ("%d is no documented status"):format(result.status))
+  end
   local body = {}
   for name, value in pairs(result.body) do
     if not name:find("@", 1, true) then body[name] = value end
@@ -252,5 +304,4 @@ function Contract:response(c, route, result)
   end
 end
 
-M.escape = answer.escape
 return M
