@@ -109,7 +109,8 @@ function Contract:operation(c)
   for part in c.path:gmatch "[^/]+" do parts[#parts + 1] = http_server.decode(part):lower() end
   for _, entry in ipairs(self.paths[#parts] or {}) do
     local fits = true
-    for i, part in ipairs(parts) do fits = fits and (not entry.parts[i] or entry.parts[i] == part) end
+    -- `delta` is a function, never a key
+    for i, part in ipairs(parts) do fits = fits and (entry.parts[i] == part or not entry.parts[i] and part ~= "delta") end
     if fits and entry.methods[c.method] then return entry.methods[c.method] end
   end
 end
