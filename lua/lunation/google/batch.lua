@@ -71,14 +71,14 @@ end
 local function send(account, calls)
   local url, path = address(account)
   local boundary = "batch_" .. crypto.hex(crypto.random(12))
-  local pieces, reading = {}, true
+  local pieces, repeatable = {}, true
   for i, call in ipairs(calls) do
-    reading = reading and (call.method or "GET") == "GET"
+    repeatable = repeatable and (call.idempotent or (call.method or "GET") == "GET")
     pieces[i] = ("--%s\r\nContent-Type: application/http\r\nContent-ID: <item-%d>\r\n\r\n%s\r\n"):format(boundary, i, part(call, path))
   end
   local response, err = account.request {
     method = "POST", url = url, headers = { ["content-type"] = "multipart/mixed; boundary=" .. boundary },
-    body = table.concat(pieces) .. "--" .. boundary .. "--\r\n", cost = #calls, idempotent = reading,
+    body = table.concat(pieces) .. "--" .. boundary .. "--\r\n", cost = #calls, idempotent = repeatable,
   }
   if not response then return nil, err end
   local answers = read(response)
