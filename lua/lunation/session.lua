@@ -300,7 +300,7 @@ function session.attach(engine, provider, account)
   local config = config_of(engine, provider)
   local state = shared(engine, account.id)
   state.pace = state.pace or pace.new(provider.limits or {}, {
-    name = account.id and ("%s:%d"):format(provider.name, account.id), workers = engine.config.workers,
+    name = account.id and ("%s:%d:%s"):format(provider.name, account.id, account.created), workers = engine.config.workers,
   })
   local longest = limits.retry_wait or 30
   local self = setmetatable({
