@@ -148,9 +148,11 @@ describe("the Graph emulator", function()
       ask("GET", "/me/events?$select=title")
       ask("POST", "/me/calendar/getSchedule", { schedules = { 1 }, until_ = "x" })
       ask("GET", "/me/nothing")
+      ask("POST", "/subscriptions", { changeType = "created", resource = "me/events", expirationDateTime = "tomorrow" })
       ask("GET", "/me/events?startDateTime=2025-01-01T00:00:00Z")
       assert.same({
-        "request ", "request $select", "request /colour", "request /reminderMinutesBeforeStart", "request /schedules/0", "request /showAs",
+        "request ", "request $select", "request /colour", "request /expirationDateTime", "request /notificationUrl",
+          "request /reminderMinutesBeforeStart", "request /schedules/0", "request /showAs",
         "request /start/dateTime", "request /until_", "request ?startdatetime",
       }, wheres())
     end)
@@ -432,6 +434,7 @@ describe("the Graph emulator", function()
         content = "Hidden" } }))
       local basic = good("GET", "/me/events/" .. made.id, nil, with "Calendars.ReadBasic")
       assert.same({ "Seen", nil, nil }, { basic.subject, basic.body, basic.bodyPreview })
+      assert.same({ 403, "ErrorAccessDenied" }, (refusal("GET", "/me/events/" .. made.id .. "/attachments", nil, with "Calendars.ReadBasic")))
       assert.same({ 403, "ErrorAccessDenied" }, (refusal("DELETE", "/me/events/" .. made.id, nil, with "Calendars.Read")))
       assert.same({ 403, "ErrorAccessDenied" }, (refusal("GET", "/places/microsoft.graph.room", nil, with "Calendars.ReadWrite")))
       assert.same({ 403, "Authorization_RequestDenied" }, (refusal("GET", "/users", nil, with "User.Read")))

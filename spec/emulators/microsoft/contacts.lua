@@ -59,7 +59,7 @@ local function render(_, contact)
   local key = world_of.change_key(contact.version)
   local out = {
     ["@odata.etag"] = answer.etag(key), id = contact.id, changeKey = key, parentFolderId = contact.folder.id,
-    createdDateTime = times.utc(contact.created), lastModifiedDateTime = times.utc(contact.modified),
+    createdDateTime = times.stamp(contact.created), lastModifiedDateTime = times.stamp(contact.modified),
   }
   for word in strings:gmatch "%S+" do out[word] = answer.or_null(contact.props[word]) end
   for word in lists:gmatch "%S+" do out[word] = json.array(answer.copy(contact.props[word] or {})) end

@@ -30,7 +30,8 @@ local function read(text)
       end
       types[name] = { enum = members, flags = node.attrs.IsFlags == "true" }
     elseif kind == "ComplexType" or kind == "EntityType" then
-      local own = { base = node.attrs.BaseType and short(node.attrs.BaseType), open = node.attrs.OpenType == "true", properties = {} }
+      local own = { complex = kind == "ComplexType", base = node.attrs.BaseType and short(node.attrs.BaseType), open = node.attrs.OpenType == "true",
+        properties = {} }
       for _, child in ipairs(node) do
         if child.name == "Property" or child.name == "NavigationProperty" then
           local of, many = type_of(child.attrs.Type)
@@ -182,6 +183,19 @@ local function shown(value)
   return ("%q"):format(tostring(value)):sub(1, 80)
 end
 
+-- Properties without which a value of a complex type says nothing: those that must not be null, where no default stands in for them.
+local defaulted = { recurrencePattern = true, recurrenceRange = true }
+
+function Contract:required(name)
+  local own = self.types[name]
+  if own.required then return own.required end
+  own.required = {}
+  for key, property in pairs(own.complex and not defaulted[name] and own.properties or {}) do
+    if not property.nullable and not property.many then own.required[key] = name end
+  end
+  return own.required
+end
+
 function Contract:value(name, value, where, report)
   if name:find "^Edm%." then
     local check = edm[name:sub(5)]
@@ -212,6 +226,9 @@ function Contract:value(name, value, where, report)
         report(where .. "/" .. key, ("%s has no property of this name"):format(name))
       end
     end
+  end
+  for key, property in pairs(self:required(name)) do
+    if value[key] == nil then report(where .. "/" .. key, ("%s is required in %s"):format(key, property)) end
   end
   if name == "dateTimeTimeZone" and type(value.dateTime) == "string" then
     local localtime, offset = times.read(value.dateTime)
@@ -274,6 +291,11 @@ function Contract:request(c, route)
     end
   elseif route.takes then
     self:value(route.takes, c.body, "", report)
+    if route.takes == "subscription" and c.method == "POST" then
+      for name, property in pairs(self.types.subscription.properties) do
+        if not property.nullable and c.body[name] == nil then report("/" .. name, "is required to subscribe") end
+      end
+    end
   end
 end
 

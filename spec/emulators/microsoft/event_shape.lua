@@ -146,7 +146,7 @@ function M.render(c, occurrence)
   local stamp = occurrence.exception or item
   local out = {
     ["@odata.etag"] = answer.etag(key), id = id, changeKey = key,
-    createdDateTime = times.utc(stamp.created or item.created), lastModifiedDateTime = times.utc(math.max(stamp.modified or 0, item.modified)),
+    createdDateTime = times.stamp(stamp.created or item.created), lastModifiedDateTime = times.stamp(math.max(stamp.modified or 0, item.modified)),
     categories = json.array(answer.copy(value "categories" or {})), transactionId = or_null(item.transaction),
     originalStartTimeZone = start.zone, originalEndTimeZone = finish.zone, iCalUId = item.uid,
     reminderMinutesBeforeStart = value "reminderMinutesBeforeStart", isReminderOn = value "isReminderOn",

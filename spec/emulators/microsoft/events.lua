@@ -122,11 +122,15 @@ function M.entity(c, occurrence, selected)
 end
 
 local function list(c)
-  local calendar = (c.params.calendar or c.params.in_calendar) and M.calendar(c)
-  if not calendar then calendar = c.box.default end -- /me/events is the default calendar's
+  local calendar = (c.params.calendar or c.params.in_calendar) and M.calendar(c) or c.box.default -- /me/events is the default calendar's
   local roots = {}
   for i, item in ipairs(M.roots(c.box, calendar)) do roots[i] = series.root(item) end
   return listing(c, roots, ("users('%s')/events"):format(c.box.user.id))
+end
+
+local function count(c)
+  local calendar = (c.params.calendar or c.params.in_calendar) and M.calendar(c) or c.box.default
+  return { raw = tostring(#M.roots(c.box, calendar)), type = "text/plain" }
 end
 
 ---The window of calendarView, of a delta, of instances.
@@ -378,6 +382,7 @@ function M.routes(routes)
       routes[prefix .. suffix] = setmetatable(methods, nil)
     end
     add("/events", { GET = list, POST = create, takes = "event", gives = "Collection(event)", made = "event" })
+    add("/events/$count", { GET = count })
     add("/events/:event", { GET = function(c) return M.entity(c, M.find(c), true) end, PATCH = update, DELETE = delete, takes = "event", gives = "event" })
     add("/events/:event/instances", { GET = instances, gives = "Collection(event)" })
     add("/events/:event/permanentDelete", { POST = permanent, action = "permanentDelete" })

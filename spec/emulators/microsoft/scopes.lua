@@ -69,6 +69,10 @@ function M.check(c, route, token)
     local full = false
     for scope in pairs(token.scopes) do full = full or wanted.read[scope] and scope ~= "calendars.readbasic" end
     c.basic = not full
+    local asks = (c.path .. "?" .. c.raw_query):lower()
+    if c.basic and (asks:find "/attachments" or asks:find "/extensions" or asks:find "expand=[^&]*attachments" or asks:find "expand=[^&]*extensions") then
+      answer.fail(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+    end
   end
 end
 

@@ -106,6 +106,14 @@ end
 ---@return string
 function M.utc(at) return (tz.to_local(math.floor(at), "Etc/UTC")) .. "Z" end
 
+---"2025-03-09T01:30:00.1234567Z", as the service stamps what it keeps; trailing zeros are left out.
+---@param at number
+---@return string
+function M.stamp(at)
+  local fraction = ("%.7f"):format(at % 1):match "^0(%.%d*[1-9])0*$" or ""
+  return (tz.to_local(math.floor(at), "Etc/UTC")) .. fraction .. "Z"
+end
+
 ---A {dateTime, timeZone} of a request: what it says, checked.
 ---@param value any
 ---@param name string
