@@ -173,6 +173,11 @@ describe("Google's event", function()
       assert.same({ dateTime = "2025-03-03T09:30:00Z", timeZone = "UTC" }, written { timeZone = "Etc/UTC" }.start)
     end)
 
+    it("at its moment where its zone is its own", function()
+      assert.same({ dateTime = "2025-07-03T07:30:00Z", timeZone = "UTC" },
+        written { start = "2025-07-03T09:30:00", timeZone = "/CET-1CEST,M3.5.0,M10.5.0/3" }.start)
+    end)
+
     it("with lines of recurrence, and what is left out as EXDATE", function()
       local made = written {
         recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "weekly", byDay = { { day = "mo" } }, ["until"] = "2025-06-01T09:30:00" } },
@@ -223,6 +228,8 @@ describe("Google's event", function()
       ["properties of 40 KB"] = { { ["lunation:custom"] = { demo = { text = ("x"):rep(40000) } } }, "lunation:custom" },
       ["a file inside"] = { { links = { a = { href = "data:text/plain;base64,eA==", rel = "enclosure" } } }, "links.a" },
       ["a word for a colour that is none"] = { { color = "warmish" }, "color" },
+      ["a rule of another calendar"] = { { recurrenceRules = { { frequency = "yearly", rscale = "hebrew" } } }, "recurrenceRules[1]" },
+      ["a series in a zone of its own"] = { { timeZone = "/CET-1CEST,M3.5.0,M10.5.0/3", recurrenceRules = { { frequency = "daily" } } }, "start" },
       ["a guest without address"] = { { participants = { a = { name = "A", roles = { attendee = true } } } }, "participants.a" },
     }
     for what, case in pairs(cases) do

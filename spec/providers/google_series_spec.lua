@@ -222,6 +222,15 @@ describe("through the engine at Google", function()
     end
   end)
 
+  it("a Meet room of one instance is that instance's", function()
+    emulated.control("POST", "/options", { meet_seconds = 0.2 })
+    local row = create(weekly())
+    row = assert(update(row, { ["lunation:conference"] = { generate = true } }, "this", "2027-03-09T18:00:00"))
+    assert.is_nil(row.event["lunation:conference"])
+    local room = row.event.recurrenceOverrides["2027-03-09T18:00:00"]["lunation:conference"]
+    assert.truthy(room.uri:find "^https://meet%.google%.com/")
+  end)
+
   it("what a guest answers is the guest's own answer", function()
     local invited = raw("POST", "/calendars/bob%40example.com/events?sendUpdates=all", {
       summary = "Meeting", start = { dateTime = "2027-03-02T10:00:00Z" }, ["end"] = { dateTime = "2027-03-02T11:00:00Z" },

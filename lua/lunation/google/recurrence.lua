@@ -85,6 +85,9 @@ local function rules(name)
       at = at or (name == "RRULE" and 1 or #kept + 1)
       for i, wanted in ipairs(list or {}) do
         if type(wanted) ~= "table" or not wanted.frequency then return nil, "has no frequency", ("[%d]"):format(i) end
+        if wanted.rscale and wanted.rscale ~= "gregorian" or wanted.skip and wanted.skip ~= "omit" then
+          return nil, "is a rule of RFC 7529 (RSCALE), which Google does not have", ("[%d]"):format(i)
+        end
         local old, text = before[i], rule.to_rrule(wanted, event)
         -- A rule that says the same keeps its words, unless its UNTIL is of another kind than the start now.
         local same = old and mapping.equal(old.rule, wanted) and kind_of_until(text) == kind_of_until(old.line)

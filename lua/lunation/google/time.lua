@@ -132,6 +132,11 @@ local function name_of(zone_name)
   return zone.is_utc(zone_name) and "UTC" or zone_name
 end
 
+-- A zone that its event defines itself (RFC 8984 section 4.7.2).
+local function is_own(zone_name)
+  return zone_name ~= nil and zone_name:sub(1, 1) == "/"
+end
+
 -- The wall time of a start. Where the clock skips it, it goes without offset, so that a series keeps to it.
 local function start_object(event)
   local instant = clock.to_utc(event.start, event.timeZone)
@@ -183,11 +188,16 @@ function M.write(native, event)
     native.start, native["end"] = { dateTime = event.start }, { dateTime = last }
     return true
   end
+  if is_own(event.timeZone) then
+    if event.recurrenceRules or event.recurrenceOverrides then return nil, "is in a zone of its own; Google knows those of IANA" end
+    local at = clock.to_local(clock.to_utc(event.start, event.timeZone), UTC)
+    return M.write(native, { start = at, duration = event.duration, timeZone = at and UTC or nil })
+  end
   local start = start_object(event)
   if not start then return nil, ("is in a zone that Google does not know: %s"):format(event.timeZone) end
   local _, finish = model.bounds(event)
   if not finish then return nil, "has no end" end
-  local end_zone = event["lunation:endTimeZone"] or event.timeZone
+  local end_zone = not is_own(event["lunation:endTimeZone"]) and event["lunation:endTimeZone"] or event.timeZone
   if not tz.offset(finish, end_zone) then return nil, ("is in a zone that Google does not know: %s"):format(end_zone) end
   place(native, "start", start)
   place(native, "end", { dateTime = M.format(finish, end_zone), timeZone = name_of(end_zone) })
@@ -229,9 +239,9 @@ local function field(name, pick)
       -- A zone that is wrong leaves no start either, which every event has.
       if context.times_field == name or name == "start" then return nil, context.times_why end
     end,
+    -- The start writes them all, and is written when any of them changes.
     write = function(native, _, context)
-      if context.written == native then return true end
-      context.written = native
+      if name ~= "start" then return true end
       return M.write(native, context.canonical)
     end,
   }

@@ -150,6 +150,7 @@ local function send_instances(account, calendar, master, jobs, opts)
       answer, failed = session.call(account, patch_call(calendar, job.id or master.id .. "_" .. job.place, patch, opts))
     end
     if answer then
+      if job.patch.conferenceData then answer = with_room(account, calendar, answer) end
       -- What was cancelled is, whatever the answer shows of it.
       answer.status = job.patch.status == "cancelled" and "cancelled" or answer.status
       answers[job.place] = series.exception(events.keep(answer, nil, account))
@@ -184,6 +185,8 @@ local function write_exceptions(account, calendar, job)
     if not live or not have then began = series.base_of(job.master, want) or {} end
     local patch = instance_patch(want, began, have)
     if next(patch) ~= nil then
+      local named, refused = name_request(patch, calendar, opts, actual.id .. place)
+      if not named then return nil, refused end
       if job.marked then unmark(patch) end
       jobs[#jobs + 1] = {
         place = place, id = have and have.id or want.id, original = want.originalStartTime, patch = patch,
