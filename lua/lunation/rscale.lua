@@ -5,22 +5,22 @@
 local config = require "lunation.config"
 local core = require "lunation.rscale.core"
 local errors = require "lunation.errors"
+local log = require "lunation.log"
 local rrule = require "lunation.rrule"
 
 local rscale = {}
-
-local limits = { steps = config.limits.rscale_steps[2], time = config.limits.rscale_time[2] }
 
 -- Answers that are kept; when there are as many, all are given up.
 local KEPT = 64
 
 local kept, nkept = {}, 0
 
---- Takes the limits of a configuration.
----@param given table limits.rscale_steps and limits.rscale_time
+core.limit(config.limits.rscale_steps[2], config.limits.rscale_time[2], true)
+
+--- Takes the limits of a configuration, for all Lua states of the process.
+---@param given {rscale_steps: integer?, rscale_time: number?} what is missing is what it is by default
 function rscale.configure(given)
-  limits.steps = given.rscale_steps or limits.steps
-  limits.time = given.rscale_time or limits.time
+  core.limit(given.rscale_steps or config.limits.rscale_steps[2], given.rscale_time or config.limits.rscale_time[2])
   kept, nkept = {}, 0
 end
 
@@ -97,8 +97,11 @@ function rscale.occurrences(text, start, date, from, to, most)
     if known.failed and known.begin == begin and known.to <= to and known.most <= most then return nil, failure(known.failed) end
     if known.times and known.begin <= from and known.covered >= to then return known.times, known.begin, known.covered, known.known end
   end
-  local times, covered, last = core.times(canonical, begin, date, from, to, most, count, limits.steps, limits.time)
+  local times, covered, last = core.times(canonical, begin, date, from, to, most, count)
   if not times then
+    if covered == "stuck" then
+      log.error("a recurrence rule of another calendar did not end: RSCALE is off until the next start", { rule = canonical, dtstart = start })
+    end
     if lasting[covered] then keep(key, { failed = covered, begin = begin, to = to, most = most }) end
     return nil, failure(covered)
   end

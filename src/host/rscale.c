@@ -62,6 +62,10 @@ static struct {
 	bool started, off;
 	id_t thread;
 	clockid_t clock; /* what the thread computes */
+	/* The limits, the same for all Lua states of the process. */
+	bool limited;
+	int64_t steps;
+	uint64_t time;
 } desk = { .lock = PTHREAD_MUTEX_INITIALIZER, .asked = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
 
 /* libical is loaded when it is first needed: with ICU it would double the time that the program takes to start. */
@@ -469,11 +473,27 @@ static int wait_here(lua_State *L, struct job *job)
 	return results;
 }
 
-/* times(rule, start, date, from, to, most, count, steps, seconds) --> times, covered, known | nil, word */
+/* limit(steps, seconds, once): `once` is for who only has the defaults */
+static int l_limit(lua_State *L)
+{
+	int64_t steps = luaL_checkinteger(L, 1);
+	lua_Number seconds = luaL_checknumber(L, 2);
+
+	luaL_argcheck(L, seconds >= 0 && seconds < 1e6, 2, "seconds expected");
+	pthread_mutex_lock(&desk.lock);
+	if (!desk.limited || !lua_toboolean(L, 3)) {
+		desk.limited = true;
+		desk.steps = steps;
+		desk.time = (uint64_t)(seconds * 1e9);
+	}
+	pthread_mutex_unlock(&desk.lock);
+	return 0;
+}
+
+/* times(rule, start, date, from, to, most, count) --> times, covered, known | nil, word */
 static int l_times(lua_State *L)
 {
 	const char *text = luaL_checkstring(L, 1);
-	lua_Number seconds = luaL_checknumber(L, 9);
 	struct job question = {
 		.start = luaL_checkinteger(L, 2),
 		.date = lua_toboolean(L, 3),
@@ -481,18 +501,17 @@ static int l_times(lua_State *L)
 		.to = luaL_checkinteger(L, 5),
 		.most = luaL_checkinteger(L, 6),
 		.count = luaL_optinteger(L, 7, 0),
-		.steps = luaL_checkinteger(L, 8),
 		.refs = 2,
 		.asked = uv_hrtime(),
 	};
 	struct job *job;
 	bool open;
 
-	luaL_argcheck(L, seconds >= 0 && seconds < 1e6, 9, "seconds expected");
 	if (question.to > CIVIL_END)
 		question.to = CIVIL_END;
-	question.time = (uint64_t)(seconds * 1e9);
 	pthread_mutex_lock(&desk.lock);
+	question.steps = desk.steps;
+	question.time = desk.time;
 	open = !desk.off && start_thread();
 	pthread_mutex_unlock(&desk.lock);
 	if (!open)
@@ -506,6 +525,7 @@ static int l_times(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+	{ "limit", l_limit },
 	{ "times", l_times },
 	{ NULL, NULL },
 };
