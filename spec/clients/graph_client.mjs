@@ -71,6 +71,32 @@ async function calendars() {
   await refused("stays", 400, "ErrorInvalidRequest", () => alice.api("/me/calendar").delete());
 }
 
+async function sharing() {
+  const permissions = alice.api("/me/calendar/calendarPermissions");
+  const made = await permissions.post({ role: "read", emailAddress: { address: BOB, name: "Bob" } });
+  check("a permission", [made.role, made.isRemovable, made.emailAddress.address], ["read", true, BOB]);
+  check("beside the organization's", (await alice.api("/me/calendar/calendarPermissions").get()).value.map((one) => one.role), ["freeBusyRead", "read"]);
+  check("seen by a guest", (await bob.api(`/users/${ALICE}/calendar`).get()).canEdit, false);
+  check("more", (await alice.api(`/me/calendar/calendarPermissions/${made.id}`).update({ role: "write" })).role, "write");
+  const guest = await bob.api(`/users/${ALICE}/calendar/events`).post({ subject: "By Bob", start: at("2025-03-20T12:00:00"), end: at("2025-03-20T13:00:00") });
+  check("written by a guest", (await alice.api(`/me/events/${guest.id}`).get()).subject, "By Bob");
+  await alice.api(`/me/events/${guest.id}`).delete();
+  await alice.api(`/me/calendar/calendarPermissions/${made.id}`).delete();
+  await refused("no more", 403, "ErrorAccessDenied", () => bob.api(`/users/${ALICE}/calendar/events`).get());
+}
+
+async function reminders() {
+  const made = await alice.api("/me/events").post({ subject: "Ring", start: at("2025-08-04T12:00:00"), end: at("2025-08-04T13:00:00"), reminderMinutesBeforeStart: 30 });
+  const view = async () => (await alice.api("/me/reminderView(startDateTime='2025-08-04T00:00:00Z',endDateTime='2025-08-05T00:00:00Z')").get()).value
+    .map((one) => [one.eventId, one.reminderFireTime.dateTime]);
+  check("to ring", await view(), [[made.id, "2025-08-04T09:30:00.0000000"]]);
+  await alice.api(`/me/events/${made.id}/snoozeReminder`).post({ newReminderTime: at("2025-08-04T09:45:00", "UTC") });
+  check("snoozed", await view(), [[made.id, "2025-08-04T09:45:00.0000000"]]);
+  await alice.api(`/me/events/${made.id}/dismissReminder`).post();
+  check("dismissed", await view(), []);
+  await alice.api(`/me/events/${made.id}`).delete();
+}
+
 async function events() {
   const transactionId = "7e163156-7762-4beb-a1c6-729ea81755a7";
   const body = { subject: "Lunch", start: at("2025-03-28T12:00:00"), end: at("2025-03-28T13:00:00"), transactionId, location: { displayName: "Bar" },
@@ -260,6 +286,8 @@ async function contacts() {
   check("changed", (await alice.api(`/me/contacts/${one.id}`).patch({ jobTitle: "Chef", mobilePhone: null })).jobTitle, "Chef");
   check("found", (await alice.api("/me/contacts").filter("emailAddresses/any(a:a/address eq 'pavel@example.net')").get()).value.length, 1);
   const folder = await alice.api("/me/contactFolders").post({ displayName: "Team" });
+  const child = await alice.api(`/me/contactFolders/${folder.id}/childFolders`).post({ displayName: "Core" });
+  check("folders", [child.parentFolderId, (await alice.api("/me/contactFolders").get()).value.map((each) => each.displayName)], [folder.id, ["Team"]]);
   await alice.api(`/me/contactFolders/${folder.id}/contacts`).post({ displayName: "Ada" });
   check("in a folder", (await alice.api(`/me/contactFolders/${folder.id}/contacts`).select("displayName").get()).value.map((each) => each.displayName), ["Ada"]);
   await alice.api(`/me/contacts/${one.id}`).delete();
@@ -347,5 +375,5 @@ async function limits() {
   await refused("nor see contacts", 403, "ErrorAccessDenied", () => reader.api("/me/contacts").get());
 }
 
-for (const round of [users, calendars, events, series, delta, meetings, freebusy, extras, contacts, subscriptions, batches, limits]) await round();
+for (const round of [users, calendars, sharing, reminders, events, series, delta, meetings, freebusy, extras, contacts, subscriptions, batches, limits]) await round();
 finish();

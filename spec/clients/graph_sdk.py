@@ -30,10 +30,14 @@ from msgraph.generated.models.event import Event
 from msgraph.generated.models.event_type import EventType
 from msgraph.generated.models.file_attachment import FileAttachment
 from msgraph.generated.models.free_busy_status import FreeBusyStatus
+from msgraph.generated.models.exchange_id_format import ExchangeIdFormat
+from msgraph.generated.models.item_attachment import ItemAttachment
 from msgraph.generated.models.item_body import ItemBody
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.online_meeting_provider_type import OnlineMeetingProviderType
 from msgraph.generated.models.open_type_extension import OpenTypeExtension
+from msgraph.generated.models.category_color import CategoryColor
+from msgraph.generated.models.outlook_category import OutlookCategory
 from msgraph.generated.models.patterned_recurrence import PatternedRecurrence
 from msgraph.generated.models.physical_address import PhysicalAddress
 from msgraph.generated.models.recipient import Recipient
@@ -57,6 +61,7 @@ from msgraph.generated.users.item.events.item.forward.forward_post_request_body 
 from msgraph.generated.users.item.events.item.instances.instances_request_builder import InstancesRequestBuilder
 from msgraph.generated.users.item.events.item.tentatively_accept.tentatively_accept_post_request_body import TentativelyAcceptPostRequestBody
 from msgraph.generated.users.item.find_meeting_times.find_meeting_times_post_request_body import FindMeetingTimesPostRequestBody
+from msgraph.generated.users.item.translate_exchange_ids.translate_exchange_ids_post_request_body import TranslateExchangeIdsPostRequestBody
 from msgraph.generated.models.mailbox_settings import MailboxSettings
 from msgraph.generated.models.time_constraint import TimeConstraint
 from msgraph.generated.models.time_slot import TimeSlot
@@ -259,8 +264,23 @@ async def extras(alice):
           ("waning", "Microsoft.OutlookServices.OpenTypeExtension.com.example.moon"))
     attached = await builder.attachments.post(FileAttachment(odata_type="#microsoft.graph.fileAttachment", name="menu.txt", content_bytes=b"U291cA=="))
     check("an attachment", (attached.name, attached.content_type, (await builder.attachments.get()).value[0].id), ("menu.txt", "application/octet-stream", attached.id))
+    item = await builder.attachments.post(ItemAttachment(
+        odata_type="#microsoft.graph.itemAttachment", name="within", item=Event(odata_type="#microsoft.graph.event", subject="Within")))
+    check("an item within", (item.odata_type, item.name), ("#microsoft.graph.itemAttachment", "within"))
+    await builder.attachments.by_attachment_id(item.id).delete()
     await builder.attachments.by_attachment_id(attached.id).delete()
     check("none left", (await builder.get()).has_attachments, False)
+    steady = (await builder.get(configured(prefer='IdType="ImmutableId"'))).id
+    there = await alice.me.calendars.post(Calendar(name="There"))
+    moved = control("move", {"user": ALICE, "event": event.id, "calendar": there.id})
+    await refused("the old id", 404, "ErrorItemNotFound", builder.get())
+    check("ids", ((await alice.me.events.by_event_id(steady).get(configured(prefer='IdType="ImmutableId"'))).id, moved["id"] != event.id), (steady, True))
+    ids = await alice.me.translate_exchange_ids.post(TranslateExchangeIdsPostRequestBody(
+        input_ids=[moved["id"]], source_id_type=ExchangeIdFormat.RestId, target_id_type=ExchangeIdFormat.RestImmutableEntryId))
+    check("translated", ids.value[0].target_id, steady)
+    await alice.me.calendars.by_calendar_id(there.id).delete()
+    category = await alice.me.outlook.master_categories.post(OutlookCategory(display_name="Travel", color=CategoryColor.Preset3))
+    check("a category", [each.color for each in (await alice.me.outlook.master_categories.get()).value if each.id == category.id], [CategoryColor.Preset3])
 
 
 async def people(alice):

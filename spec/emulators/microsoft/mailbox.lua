@@ -193,11 +193,13 @@ local categories = {
 local formats = input.one_of("idType", "entryId ewsId immutableEntryId restId restImmutableEntryId")
 
 local function translate(c)
-  local target = formats(c.body.targetIdType)
-  formats(c.body.sourceIdType)
-  if type(c.body.inputIds) ~= "table" or #c.body.inputIds > 1000 then answer.invalid "'inputIds' holds up to 1000 ids." end
+  local given = {} -- parameters of actions are named in any case
+  for name, value in pairs(c.body) do given[name:lower()] = value end
+  local target = formats(given.targetidtype)
+  formats(given.sourceidtype)
+  if type(given.inputids) ~= "table" or #given.inputids > 1000 then answer.invalid "'inputIds' holds up to 1000 ids." end
   local out = json.array {}
-  for i, id in ipairs(c.body.inputIds) do
+  for i, id in ipairs(given.inputids) do
     local found = c.box.index[id]
     local entry = { sourceId = id }
     if found and found.kind == "event" then
