@@ -254,6 +254,19 @@ describe("an event written to Microsoft", function()
     assert.equal(3, #(model.expand(read(after), 0, 2000000000)))
   end)
 
+  it("takes a change of its times and its text together, its exceptions with what is theirs", function()
+    local native = create(nil, "FREQ=WEEKLY;COUNT=6")
+    local after = assert(update(native, function(event) return model.edit_this(event, "2026-12-14T09:00:00", { start = "2026-12-14T15:00:00" }) end))
+    after = assert(update(after, function(event) return model.edit_this(event, "2026-12-21T09:00:00", { description = "own" }) end))
+    after = assert(update(after, function(event) return model.edit_all(event, { duration = "PT2H", title = "Longer" }) end))
+    local now = read(after)
+    assert.same({ ["2026-12-14T09:00:00"] = { start = "2026-12-14T15:00:00" }, ["2026-12-21T09:00:00"] = { description = "own" } }, (function()
+      for _, patch in pairs(now.recurrenceOverrides) do patch.updated = nil end
+      return now.recurrenceOverrides
+    end)())
+    assert.same({ "Longer", "PT2H" }, { now.title, now.duration })
+  end)
+
   it("is made with its exceptions", function()
     local native = assert(create({ recurrenceOverrides = { ["2026-12-08T09:00:00"] = { title = "Second", duration = "PT2H" },
       ["2026-12-09T09:00:00"] = { excluded = true } } }, "FREQ=DAILY;COUNT=5"))
@@ -430,7 +443,7 @@ describe("an event written to Microsoft", function()
         local after, err = update(native, function(event)
           local list = model.expand(event, 0, 2000000000, 60)
           local key = list[random(#list)].recurrenceId
-          local kind = random(7)
+          local kind = random(8)
           if kind == 1 and #list > 2 then
             expected = model.edit_this(event, key, json.null)
           elseif kind == 2 and not all_day then
@@ -438,9 +451,11 @@ describe("an event written to Microsoft", function()
           elseif kind == 3 then
             expected = model.edit_this(event, key, { description = "d" .. step, ["lunation:custom"] = { app = { step = step } } })
           elseif kind == 4 then
-            expected = model.edit_all(event, { title = "all " .. step })
+            expected = model.edit_all(event, { title = "all " .. step, ["lunation:custom"] = { app = { all = step } }, description = "all " .. step })
           elseif kind == 5 and not all_day then
-            expected = model.edit_all(event, { start = event.start:sub(1, 11) .. ("%02d:30:00"):format(8 + random(10)) })
+            expected = model.edit_all(event, { start = event.start:sub(1, 11) .. ("%02d:30:00"):format(8 + random(10)), title = "moved " .. step })
+          elseif kind == 6 and not all_day then
+            expected = model.edit_all(event, { duration = ("PT%dM"):format(30 * random(4)), description = "length " .. step })
           else
             expected = model.edit_this(event, key, { title = "one " .. step })
           end

@@ -83,6 +83,43 @@ function M.keep(native, name, value)
   M.set(native, M.DATA, json.encode(next(data) and data or json.object {}, { sorted = true }))
 end
 
+-- An exception begins with a copy of what its series has, or shares it, as Outlook pleases. What is its own says so, and names only
+-- what differs.
+local OWN = "instance"
+
+---Gives an instance what is kept with its series and, over it, what is its own.
+---@param instance table changed in place
+---@param master table
+---@param exception table as Graph has it
+function M.inherit(instance, master, exception)
+  local data, own = mapping.copy(decode(M.get(master, M.DATA))), decode(M.get(exception, M.DATA))
+  if own[OWN] == true then
+    for name, value in pairs(own) do
+      if value == json.null then data[name] = nil elseif name ~= OWN then data[name] = value end
+    end
+  end
+  local list = exception.singleValueExtendedProperties
+  instance.singleValueExtendedProperties = type(list) == "table" and mapping.copy(list) or nil
+  if next(data) or M.get(instance, M.DATA) then
+    M.set(instance, M.DATA, json.encode(next(data) and data or json.object {}, { sorted = true }))
+  end
+end
+
+---What an instance keeps that differs from its series, as a property of its own.
+---@param instance table with all that is kept, changed in place
+---@param master table
+function M.disinherit(instance, master)
+  local data, own = decode(M.get(instance, M.DATA)), { [OWN] = true }
+  local series = decode(M.get(master, M.DATA))
+  for name, value in pairs(data) do
+    if not mapping.equal(value, series[name]) then own[name] = value end
+  end
+  for name in pairs(series) do
+    if data[name] == nil then own[name] = json.null end
+  end
+  M.set(instance, M.DATA, json.encode(own, { sorted = true }))
+end
+
 ---A canonical field that is kept there.
 ---@param name string
 ---@return lunation.mapping.Entry

@@ -46,14 +46,7 @@ local function whole(master, exception, event, key)
   for name, v in pairs(exception) do result[name] = v end
   -- The page of an instance is no change of it.
   result.webLink = master.webLink
-  if not property.get(exception, property.DATA) then
-    local kept = property.get(master, property.DATA)
-    if kept then
-      result.singleValueExtendedProperties = mapping.copy(exception.singleValueExtendedProperties) or nil
-      if result.singleValueExtendedProperties == null then result.singleValueExtendedProperties = nil end
-      property.set(result, property.DATA, kept)
-    end
-  end
+  property.inherit(result, master, exception)
   result.recurrence = nil
   return result
 end
@@ -129,8 +122,9 @@ local function index(native, event)
   return found
 end
 
+-- Whether Graph takes the exceptions away: it does where the series is at other times.
 local function moved(before, after)
-  for _, field in ipairs { "start", "timeZone", "showWithoutTime", "recurrenceRules" } do
+  for _, field in ipairs { "start", "duration", "timeZone", "showWithoutTime", "lunation:endTimeZone", "recurrenceRules" } do
     if not mapping.equal(before[field], after[field]) then return true end
   end
   return false
@@ -147,6 +141,7 @@ local function write_instance(self, native, event, key, existing)
   local done
   done, err = self:write(written, wanted, before, { canonical = wanted, before = before, native = base, instance = true })
   if done == nil then return nil, err end
+  if property.get(written, property.DATA) ~= property.get(base, property.DATA) then property.disinherit(written, native) end
   local result = existing and mapping.copy(existing) or { type = "exception", originalStart = time.original(key, event) }
   for name, v in pairs(written) do
     if not mapping.equal(v, base[name]) then result[name] = v end
@@ -172,7 +167,7 @@ local function write_overrides(self, native, event, before, was)
   local function refuse(key, why) return wrong("recurrenceOverrides", ("%s: %s"):format(key, why)) end
   for _, key in ipairs(keys) do
     local now, then_ = wanted[key], had[key]
-    if now and mapping.equal(now, then_) and not (again and found.exceptions[key] == nil and not now.excluded) then
+    if now and mapping.equal(now, then_) and (now.excluded or not again) then
       if now.excluded then cancelled[#cancelled + 1] = found.cancelled[key] or ("OID..%s"):format(key:sub(1, 10)) end
       if found.exceptions[key] then exceptions[#exceptions + 1] = found.exceptions[key] end
     elseif now and now.excluded then
@@ -189,7 +184,8 @@ local function write_overrides(self, native, event, before, was)
     else
       if then_ and then_.excluded and not again then return refuse(key, "Outlook does not bring a cancelled occurrence back") end
       if not recurrence.generates(event, key) then return refuse(key, "Outlook has no occurrences besides those of the rule") end
-      local made, err = write_instance(self, native, event, key, found.exceptions[key])
+      -- One that has to be made again is what differs from the series as it will be.
+      local made, err = write_instance(self, native, event, key, not again and found.exceptions[key] or nil)
       if not made then return wrong(("recurrenceOverrides.%s.%s"):format(key, err.field or ""), err.reason or tostring(err)) end
       exceptions[#exceptions + 1] = made
     end
