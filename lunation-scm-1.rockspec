@@ -65,6 +65,7 @@ build = {
     ["lunation.ical.recurrence"] = "lua/lunation/ical/recurrence.lua",
     ["lunation.ical.rule"] = "lua/lunation/ical/rule.lua",
     ["lunation.ical.series"] = "lua/lunation/ical/series.lua",
+    ["lunation.ical.slice"] = "lua/lunation/ical/slice.lua",
     ["lunation.ical.time"] = "lua/lunation/ical/time.lua",
     ["lunation.ical.value"] = "lua/lunation/ical/value.lua",
     ["lunation.ical.write"] = "lua/lunation/ical/write.lua",

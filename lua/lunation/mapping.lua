@@ -21,6 +21,8 @@ local M = {}
 ---@field read fun(entry, native, context): any, string? value, or nil and why it cannot be read
 ---@field write fun(entry, native, value, context): boolean?, string? value is nil where the field is to be removed
 ---@field depends string[]? canonical fields whose change makes this one be written again
+---@field needs string|string[]|nil names of which the native object must have one, or there is nothing to read; looked up in
+---`context.present`, where the caller has one
 ---@field readonly boolean?
 ---@field writeonly boolean?
 ---@field required boolean?
@@ -303,11 +305,12 @@ function M.nested(of)
 end
 
 ---An entry of functions over the whole native object.
----@param functions {read: fun(native: any, context: table): any, write: fun(native: any, value: any, context: table): any, depends: string[]?}
+---@param functions {read: fun(native: any, context: table): any, write: fun(native: any, value: any, context: table): any, depends: string[]?,
+---needs: string|string[]|nil}
 ---@return lunation.mapping.Entry
 function M.entry(functions)
   return make {
-    kind = "entry", functions = functions, depends = functions.depends,
+    kind = "entry", functions = functions, depends = functions.depends, needs = functions.needs,
     read = function(_, native, context) return functions.read(native, context) end,
     write = function(_, native, value, context)
       local done, err, below = functions.write(native, value, context)
@@ -354,6 +357,22 @@ local function failure(field, why, below)
   return setmetatable({ code = "invalid_request", message = message, field = name, reason = why }, { __tostring = function(e) return e.message end })
 end
 
+-- What is read, in order: {field, entry, read, name, names}; name or names: there is nothing to read where none of them is present.
+local function reading_of(fields, order)
+  local steps = {}
+  for _, field in ipairs(order) do
+    local entry = fields[field]
+    if not entry.writeonly then
+      local needs = entry.default == nil and not entry.required and entry.needs or nil
+      steps[#steps + 1] = {
+        field = field, entry = entry, read = entry.functions and entry.functions.read,
+        name = type(needs) == "string" and needs or nil, names = type(needs) == "table" and needs or nil,
+      }
+    end
+  end
+  return steps
+end
+
 ---@param fields table<string, any> canonical field → entry; false takes a field out
 ---@param envelope {to: function, from: function}? how whole natives are read and written, where a native holds several objects
 ---@return lunation.Mapping
@@ -366,7 +385,14 @@ function M.new(fields, envelope)
     end
   end
   table.sort(order)
-  return setmetatable({ fields = entries, order = order, envelope = envelope }, Mapping)
+  return setmetatable({ fields = entries, order = order, reading = reading_of(entries, order), envelope = envelope }, Mapping)
+end
+
+local function has_any(present, names)
+  for i = 1, #names do
+    if present[names[i]] ~= nil then return true end
+  end
+  return false
 end
 
 ---One object, by the entries alone.
@@ -375,15 +401,25 @@ end
 ---@return table? canonical
 ---@return table? err {field=}
 function Mapping:read(native, context)
-  local canonical = {}
-  for _, field in ipairs(self.order) do
-    local entry = self.fields[field]
-    if not entry.writeonly then
-      local value, why, below = entry:read(native, context)
-      if value == nil and why then return nil, failure(field, why, below) end
-      if value == nil then value = copy(entry.default) end
-      if value == nil and entry.required then return nil, failure(field, "is missing") end
-      canonical[field] = value
+  local canonical, steps = {}, self.reading
+  local present = context and context.present
+  for i = 1, #steps do
+    local step = steps[i]
+    local name, names = step.name, step.names
+    if not present or ((not name or present[name] ~= nil) and (not names or has_any(present, names))) then
+      local entry, read = step.entry, step.read
+      local value, why, below
+      if read then
+        value, why, below = read(native, context)
+      else
+        value, why, below = entry:read(native, context)
+      end
+      if value == nil then
+        if why then return nil, failure(step.field, why, below) end
+        value = entry.default
+        if value ~= nil then value = copy(value) elseif entry.required then return nil, failure(step.field, "is missing") end
+      end
+      if value ~= nil then canonical[step.field] = value end
     end
   end
   return canonical

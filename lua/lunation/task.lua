@@ -122,4 +122,9 @@ function task.deadline(seconds, fn, ...)
   error(results[2], 0)
 end
 
+---Gives the other tasks their turn where one may wait, and does nothing elsewhere: for long work that is done in pieces.
+function task.breathe()
+  if core.may_wait() then timer.sleep(0) end
+end
+
 return task

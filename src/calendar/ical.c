@@ -4,14 +4,9 @@
 #include <lauxlib.h>
 
 static const luaL_Reg lib[] = {
-	{ "parse", ical_parse },
-	{ "rewrite", ical_rewrite },
-	{ "instances", ical_instances_lua },
-	{ "serialize", ical_serialize },
-	{ "escape", ical_escape },
-	{ "unescape", ical_unescape },
-	{ "split", ical_split },
-	{ NULL, NULL },
+	{ "parse", ical_parse },         { "rewrite", ical_rewrite }, { "instances", ical_instances_lua },
+	{ "serialize", ical_serialize }, { "escape", ical_escape },   { "unescape", ical_unescape },
+	{ "split", ical_split },         { "time", ical_time },       { NULL, NULL },
 };
 
 int luaopen_lunation_ical_tree(lua_State *L);

@@ -13,5 +13,6 @@ int ical_serialize(lua_State *L);
 int ical_escape(lua_State *L);
 int ical_unescape(lua_State *L);
 int ical_split(lua_State *L);
+int ical_time(lua_State *L);
 
 #endif

@@ -1,7 +1,9 @@
 /* Values of type TEXT and lists in values (RFC 5545 sections 3.3.11 and 3.1.1). */
+#include "calendar/civil.h"
 #include "calendar/ical.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* escape(text) --> value: backslash, semicolon, comma and line ends. */
@@ -121,4 +123,38 @@ int ical_split(lua_State *L)
 		from = i + 1;
 	}
 	return 1;
+}
+
+/* The digits of a time and what stands between them; 0 is a digit. */
+static bool has_form(const char *s, size_t length, const char *form)
+{
+	size_t i;
+
+	if (strlen(form) != length)
+		return false;
+	for (i = 0; i < length; i++)
+		if (form[i] == '0' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+			return false;
+	return true;
+}
+
+/* time(value) --> local time, kind | nothing: DATE and DATE-TIME of RFC 5545, and the forms of RFC 3339. */
+int ical_time(lua_State *L)
+{
+	static const char *const forms[] = { "00000000T000000", "00000000T000000Z",    "00000000",
+					     "0000-00-00",      "0000-00-00T00:00:00", "0000-00-00T00:00:00Z" };
+	char text[CIVIL_TEXT];
+	size_t length, i;
+	const char *s = luaL_checklstring(L, 1, &length);
+	struct civil c;
+
+	for (i = 0; i < sizeof forms / sizeof *forms; i++)
+		if (has_form(s, length, forms[i]))
+			break;
+	/* A second 60 is read as 59 by all. */
+	if (i == sizeof forms / sizeof *forms || !civil_parse(s, length, &c) || c.year < 1)
+		return 0;
+	lua_pushlstring(L, text, civil_format(civil_seconds(&c), false, false, text));
+	lua_pushstring(L, c.date ? "date" : c.utc ? "utc" : "local");
+	return 2;
 }

@@ -124,8 +124,12 @@ static bool read_property(const ical_doc *doc, ical_vevents *list, ical_vevent *
 			read_sequence(doc, e, node);
 		break;
 	case 13:
-		if (ical_named(name, length, "RECURRENCE-ID"))
+		if (ical_named(name, length, "RECURRENCE-ID")) {
 			note(e, &e->recurrence_id, index, true);
+			/* Some write the first second of 1970 where they mean none. */
+			e->careful |= node->length - value < 4 || memcmp(name + value, "1970", 4) == 0 ||
+				      memcmp(name + value, "1969", 4) == 0;
+		}
 		break;
 	default:
 		break;

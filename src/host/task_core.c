@@ -61,6 +61,13 @@ static int core_unpark(lua_State *L)
 	return 1;
 }
 
+/* Whether a wait is possible here: in a task, outside of transactions and of C functions that cannot be left. */
+static int core_may_wait(lua_State *L)
+{
+	lua_pushboolean(L, task_may_wait(L));
+	return 1;
+}
+
 static int core_running(lua_State *L)
 {
 	lua_pushboolean(L, engine_of(L)->running != NULL);
@@ -70,8 +77,13 @@ static int core_running(lua_State *L)
 int luaopen_lunation_task_core(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "spawn", core_spawn },   { "cancel", core_cancel },   { "park", core_park },
-		{ "unpark", core_unpark }, { "running", core_running }, { NULL, NULL },
+		{ "spawn", core_spawn },
+		{ "cancel", core_cancel },
+		{ "park", core_park },
+		{ "unpark", core_unpark },
+		{ "running", core_running },
+		{ "may_wait", core_may_wait },
+		{ NULL, NULL },
 	};
 	luaL_newlib(L, functions);
 	return 1;

@@ -53,6 +53,12 @@ function tree.rewrite(text, options) end
 ---@return lunation.ical.Component? rest what is not reckoned
 function tree.instances(text, options, prepare) end
 
+---A DATE or DATE-TIME that is written as RFC 5545 section 3.3 has it.
+---@param value string
+---@return string? localtime "2025-03-09T02:30:00"; nothing for what is written in another way
+---@return "date"|"local"|"utc"|nil kind
+function tree.time(value) end
+
 ---@param node lunation.ical.Component
 ---@return string text CRLF, folded at 75 octets between characters; raises for what is no tree
 function tree.serialize(node) end

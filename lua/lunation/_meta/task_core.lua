@@ -27,4 +27,7 @@ function core.unpark(ticket, ...) end
 ---@return boolean
 function core.running() end
 
+---@return boolean possible whether a wait is possible here: in a task, outside of transactions and of C functions that cannot be left
+function core.may_wait() end
+
 return core

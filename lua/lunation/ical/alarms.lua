@@ -151,6 +151,7 @@ end
 M.fields = {
   alerts = mapping.entry {
     read = function(node)
+      if #(node.components or {}) == 0 then return nil end
       local result, any = {}, false
       for _, alarm in ipairs(alarms(node)) do
         result[alarm.id], any = alarm.alert, true

@@ -29,11 +29,36 @@ function M.new(name)
   return { name = name, properties = {}, components = {} }
 end
 
+-- The properties that were looked over last, by name: reading an event asks for dozens, most of which it does not have.
+local properties, count, first, others
+
+---Looks a component over, for what is asked of it until the next one. It must not change meanwhile.
+---@param node lunation.ical.Component? nil: nothing is remembered
+---@return table<string, lunation.ical.Property>? present what it has, by name
+function M.look(node)
+  properties, first, others = nil, nil, nil
+  if not node then return nil end
+  properties, count, first = node.properties, #node.properties, {}
+  for i = 1, count do
+    local p = properties[i]
+    local name = p.name
+    if not first[name] then
+      first[name] = p
+    else
+      others = others or {}
+      local list = others[name]
+      if list then list[#list + 1] = p else others[name] = { p } end
+    end
+  end
+  return first
+end
+
 ---@param node lunation.ical.Component
 ---@param name string upper case
 ---@return lunation.ical.Property? first one of that name
----@return integer? index
+---@return integer? index where the component is not one that was looked over
 function M.find(node, name)
+  if node.properties == properties and #properties == count then return first[name] end
   for i, p in ipairs(node.properties) do
     if p.name == name then return p, i end
   end
@@ -43,6 +68,11 @@ end
 ---@param name string upper case
 ---@return lunation.ical.Property[]
 function M.all(node, name)
+  if node.properties == properties and #properties == count then
+    local p = first[name]
+    local more = p and others and others[name]
+    return more and { p, table.unpack(more) } or { p }
+  end
   local found = {}
   for _, p in ipairs(node.properties) do
     if p.name == name then found[#found + 1] = p end
@@ -93,6 +123,7 @@ end
 ---@param test string|fun(property: lunation.ical.Property): boolean
 ---@return integer count
 function M.remove(node, test)
+  if type(test) == "string" and not M.find(node, test) then return 0 end
   local kept, removed = {}, 0
   for _, p in ipairs(node.properties) do
     local drop

@@ -61,7 +61,7 @@ function M.property(name, form)
   local how = type(form) == "table" and form or forms[form or "text"]
   if not how then error(("no form of property is called %q"):format(tostring(form)), 2) end
   return mapping.entry {
-    name = name, form = form or "text", drops = how.drops, depends = how.depends,
+    name = name, form = form or "text", drops = how.drops, depends = how.depends, needs = name,
     read = function(node, context)
       local p = component.find(node, name)
       if not p then return nil end
@@ -124,6 +124,7 @@ end
 
 local function updated()
   return mapping.entry {
+    needs = { "LAST-MODIFIED", "DTSTAMP" },
     read = function(node)
       return value.parse_utc(component.value(node, "LAST-MODIFIED")) or value.parse_utc(component.value(node, "DTSTAMP"))
     end,
@@ -142,6 +143,7 @@ end
 
 local function keywords()
   return mapping.entry {
+    needs = "CATEGORIES",
     read = function(node)
       local set, any = {}, false
       for _, p in ipairs(component.all(node, "CATEGORIES")) do
@@ -184,6 +186,7 @@ end
 
 local function locations()
   return mapping.entry {
+    needs = { "LOCATION", "GEO" },
     read = function(node)
       local name = component.value(node, "LOCATION")
       name = name and tree.unescape(name)
@@ -224,6 +227,7 @@ end
 
 local function related()
   return mapping.entry {
+    needs = "RELATED-TO",
     read = function(node)
       local result, any = {}, false
       for _, p in ipairs(component.all(node, "RELATED-TO")) do
@@ -279,6 +283,7 @@ end
 local function custom()
   local name = "X-LUNATION-CUSTOM"
   return mapping.entry {
+    needs = name,
     read = function(node)
       local result, any = {}, false
       local found, json = pcall(require, "lunation.json")

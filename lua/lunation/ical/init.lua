@@ -5,6 +5,7 @@ local instances = require "lunation.ical.instances"
 local jcal = require "lunation.ical.jcal"
 local mapping = require "lunation.ical.mapping"
 local series = require "lunation.ical.series"
+local slice = require "lunation.ical.slice"
 local tree = require "lunation.ical.tree"
 local write = require "lunation.ical.write"
 local zone = require "lunation.ical.zone"
@@ -65,7 +66,8 @@ function M.events(source, options)
   local context = series.context(root, warnings)
   context.exact = options and options.exact
   local events = {}
-  for _, group in ipairs(series.collect(root)) do
+  for i, group in ipairs(series.collect(root)) do
+    if i % slice.EVENTS == 0 then slice.breathe() end
     local found, problem = series.events(m, group, context)
     if problem then
       local message = ("event %s: %s"):format(group.uid, problem.message)

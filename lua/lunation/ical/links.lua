@@ -205,6 +205,9 @@ local vendors = {
   { "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK", "microsoft-teams" },
 }
 
+local conference_names = { "CONFERENCE" }
+for _, vendor in ipairs(vendors) do conference_names[#conference_names + 1] = vendor[1] end
+
 local function conference_property(node)
   for _, vendor in ipairs(vendors) do
     local p = component.find(node, vendor[1])
@@ -251,6 +254,7 @@ end
 
 M.fields = {
   links = mapping.entry {
+    needs = { "URL", "ATTACH", "IMAGE" },
     read = function(node)
       local result, any = {}, false
       for _, entry in ipairs(links(node)) do
@@ -262,8 +266,8 @@ M.fields = {
     end,
     write = write_links,
   },
-  virtualLocations = mapping.entry { read = read_places, write = write_places },
-  ["lunation:conference"] = mapping.entry { read = read_conference, write = write_conference },
+  virtualLocations = mapping.entry { needs = "CONFERENCE", read = read_places, write = write_places },
+  ["lunation:conference"] = mapping.entry { needs = conference_names, read = read_conference, write = write_conference },
 }
 
 return M

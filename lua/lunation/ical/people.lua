@@ -260,8 +260,9 @@ local function write(node, _, context)
 end
 
 M.fields = {
-  participants = mapping.entry { read = read, write = write, depends = { "replyTo" } },
+  participants = mapping.entry { needs = { "ATTENDEE", "ORGANIZER" }, read = read, write = write, depends = { "replyTo" } },
   replyTo = mapping.entry {
+    needs = "ORGANIZER",
     read = function(node)
       local p = component.find(node, "ORGANIZER")
       return p and p.value ~= "" and { imip = p.value } or nil

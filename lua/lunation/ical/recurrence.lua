@@ -18,7 +18,7 @@ end
 
 local function rules(name)
   return mapping.entry {
-    name = name,
+    name = name, needs = name,
     depends = { "timeZone", "showWithoutTime" },
     read = function(node, context)
       local list = {}

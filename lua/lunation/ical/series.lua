@@ -35,8 +35,7 @@ end
 
 -- Whether a component stands for one instance of a series. Some programs write the first second of 1970, in some zone, where they
 -- mean nothing at all.
-local function is_override(node)
-  local id = component.value(node, "RECURRENCE-ID")
+local function is_override(node, id)
   if not id then return false end
   local unset = id:find "^%s*1970010[12]" or id:find "^%s*19691231"
   return not unset or (component.value(node, "DTSTART") or ""):find "^%s*19[67]" ~= nil
@@ -50,7 +49,10 @@ function M.collect(root)
   local function visit(node)
     for _, child in ipairs(node.components) do
       if child.name == "VEVENT" then
-        local uid = component.value(child, "UID")
+        local uid, id
+        for _, p in ipairs(child.properties) do
+          if p.name == "UID" then uid = uid or p.value elseif p.name == "RECURRENCE-ID" then id = id or p.value end
+        end
         uid = uid and tree.unescape(uid):match("^%s*(.-)%s*$")
         if not uid or uid == "" then uid = M.made_uid(child) end
         local series = by_uid[uid]
@@ -59,7 +61,7 @@ function M.collect(root)
           by_uid[uid] = series
           list[#list + 1] = series
         end
-        local group = is_override(child) and series.overrides or series.masters
+        local group = is_override(child, id) and series.overrides or series.masters
         group[#group + 1] = child
       end
       -- Where an END is missing or misspelt, the next event stands inside of what came before it.
@@ -110,7 +112,10 @@ end
 ---@return table? event
 ---@return table? err
 local function read(m, node, context)
+  context.present = component.look(node)
   local event, err = m:read(node, context)
+  context.present = nil
+  component.look(nil)
   if not event then
     err.line = node.line
     local p = err.field == "start" and component.find(node, "DTSTART")

@@ -1,5 +1,7 @@
 -- Dates, times and durations as iCalendar writes them (RFC 5545 section 3.3) and as JSCalendar does (RFC 8984 section 1.4).
 -- Local times are "2025-03-09T02:30:00" throughout; a date alone is "2025-03-09".
+local tree = require "lunation.ical.tree"
+
 local M = {}
 
 local floor = math.floor
@@ -82,6 +84,9 @@ end
 ---@return string? localtime "2025-03-09T02:30:00"
 ---@return "date"|"local"|"utc"|nil kind
 function M.parse_time(text)
+  -- As RFC 5545 has it; what is written in another way is looked at closer.
+  local plain, plain_kind = tree.time(text)
+  if plain then return plain, plain_kind end
   local s = text:upper():gsub("%s", ""):gsub("(%d)%-(%d)", "%1%2"):gsub("(%d)%-(%d)", "%1%2"):gsub(":", "")
   local y, mo, d, rest = s:match("^(%d%d%d%d)(%d%d)(%d%d)(.*)$")
   if not y then return nil end

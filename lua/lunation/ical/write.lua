@@ -6,6 +6,7 @@ local mapping = require "lunation.mapping"
 local null = require "lunation.null"
 local recurrence = require "lunation.ical.recurrence"
 local series = require "lunation.ical.series"
+local slice = require "lunation.ical.slice"
 local time = require "lunation.ical.time"
 local tree = require "lunation.ical.tree"
 local value = require "lunation.ical.value"
@@ -292,9 +293,7 @@ local function new_job(m, root, options, event)
   return { mapping = m, context = series.context(root), options = options or {}, zones = event["lunation:zones"], changed = false }
 end
 
-local function add_event(m, root, event, options)
-  local job = new_job(m, root, options, event)
-  job.fresh = true
+local function add_event(job, root, event)
   local node = component.new("VEVENT")
   root.components[#root.components + 1] = node
   node.properties[1] = component.property("DTSTAMP", stamp_of(job.options, event))
@@ -309,10 +308,7 @@ local function add_event(m, root, event, options)
   local done, err = write_node(job, node, nil, event)
   if not done then return nil, err end
   local group = { uid = event.uid, masters = { node }, overrides = {}, parent = root }
-  done, err = write_overrides(job, group, node, nil, event)
-  if not done then return nil, err end
-  define_zones(root, job)
-  return true
+  return write_overrides(job, group, node, nil, event)
 end
 
 ---A new VCALENDAR.
@@ -339,10 +335,15 @@ end
 ---@return table? err
 function M.tree(m, events, options)
   local root = M.calendar(options)
-  for _, event in ipairs(events) do
-    local done, err = add_event(m, root, event, options)
+  local job = new_job(m, root, options, {})
+  job.fresh, job.zones = true, {}
+  for i, event in ipairs(events) do
+    if i % slice.EVENTS == 0 then slice.breathe() end
+    for name, definition in pairs(event["lunation:zones"] or {}) do job.zones[name] = definition end
+    local done, err = add_event(job, root, event)
     if not done then return nil, err end
   end
+  define_zones(root, job)
   return root
 end
 

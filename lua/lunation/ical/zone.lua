@@ -283,11 +283,15 @@ end
 ---@return string? zone IANA name, "Etc/UTC", "/POSIX rules" ; nil: nothing is known of it
 ---@return table? definition {tzid=, ics=} of a zone of its own
 function Zones:zone(id, localtime)
-  local key = id .. "\0" .. localtime:sub(1, 4)
-  local known = self.known[key]
+  local years, year = self.known[id], localtime:sub(1, 4)
+  if not years then
+    years = {}
+    self.known[id] = years
+  end
+  local known = years[year]
   if known == nil then
     known = self:_resolve(id, value.seconds(localtime) or 0) or false
-    self.known[key] = known
+    years[year] = known
   end
   if not known then return nil end
   return known, self.definitions[known]
