@@ -176,6 +176,30 @@ describe("changes at Google", function()
     end
   end)
 
+  it("bear what is named again on a later page, or twice on one", function()
+    local series = weekly()
+    local list = instances(series.id)
+    raw("PATCH", EVENTS .. "/" .. list[2].id, { summary = "E" })
+    local items = raw("GET", EVENTS .. "?maxResults=2500&singleEvents=false").items
+    local master, exception = items[1].recurrence and items[1] or items[2], items[1].recurrence and items[2] or items[1]
+    local fresh = calendar()
+    sync(fresh)
+    local orders = {
+      { { master }, { exception }, { master } }, { { exception }, { master }, { master, exception } }, { { master, master }, { exception } },
+      { { master, exception, master } }, { { exception, exception }, { master }, {}, { master } },
+    }
+    for number, order in ipairs(orders) do
+      local pages = {}
+      for i, page in ipairs(order) do pages[i] = { timeZone = "Europe/Berlin", items = json.array(json.decode(json.encode(page))) } end
+      local here = calendar()
+      -- What an older mirror had is nothing to a full listing.
+      here.rows[series.id] = json.decode(json.encode(fresh.rows[series.id]))
+      here.rows[series.id].exceptions.old = { id = "old", status = "cancelled", originalStartTime = { date = "2027-03-01" } }
+      assert(google.sync(provider, canned(pages), here, nil))
+      assert.same(google.meaning(provider, fresh.rows), google.meaning(provider, here.rows), "order " .. number)
+    end
+  end)
+
   it("leave an instance alone whose series is not there, until the series comes", function()
     local series = raw("POST", "/calendars/bob%40example.com/events", {
       summary = "Bob's", recurrence = { "RRULE:FREQ=WEEKLY;COUNT=5" },

@@ -10,7 +10,7 @@ local session = require "lunation.google.session"
 
 local M = {}
 
----@class google.State
+---@class google.State what is kept from one run to the next
 ---@field token string nextSyncToken
 ---@field query table the parameters of the listing that the token came from
 ---@field orphans table<string, string>? instances that stand alone: id to the id of their series
@@ -27,8 +27,8 @@ local function new_run(account, calendar, state)
     account = account, calendar = calendar, reset = state == nil,
     -- Recurring events are expanded here, never by Google.
     query = state and state.query or { maxResults = account.config.page_size or PAGE, singleEvents = false }, orphans = {},
-    -- Of this run: masters given out, and gone; instances that wait; series to be read again.
-    given = {}, gone = {}, waiting = {}, again = {},
+    -- Of this run: masters by the page that gave them, and gone; instances that wait; series to be read again.
+    given = {}, gone = {}, waiting = {}, again = {}, page = 0,
     had_orphans = state and state.orphans or {},
   }, Run)
 end
@@ -40,8 +40,10 @@ function Run:mirrored(id)
   return nil
 end
 
+-- The native that a master has: in a full listing only what this run has given out, on an earlier page.
 function Run:native_of(master)
-  if self.reset and not self.given[master] then return nil end
+  local given = self.given[master]
+  if self.reset and not (given and given.page < self.page) then return nil end
   return self:mirrored(master)
 end
 
@@ -57,7 +59,7 @@ end
 -- A master in an increment keeps the exceptions that are known until they are read again: Google may have reset some of them
 -- without naming each.
 function Run:changed_master(item)
-  local before = not self.reset and self:mirrored(item.id) or nil
+  local before = self:native_of(item.id)
   local stands_alone = false
   for _, master in pairs(self.had_orphans) do stands_alone = stands_alone or master == item.id end
   if not self.reset and not self.calendar.mirrored then self.again[item.id] = item end
@@ -71,8 +73,9 @@ end
 
 function Run:take(page, batch)
   local masters, by_master = {}, {}
+  self.page = self.page + 1
   for _, item in ipairs(page.items) do
-    if type(item) == "table" and item.recurringEventId then
+    if type(item) == "table" and type(item.recurringEventId) == "string" then
       add(by_master, item.recurringEventId, events.keep(item, page, self.account))
     elseif type(item) == "table" and item.status == "cancelled" then
       if type(item.id) == "string" then
@@ -83,7 +86,7 @@ function Run:take(page, batch)
       events.keep(item, page, self.account)
       if series.is_master(item) and type(item.id) == "string" then
         masters[item.id] = self:changed_master(item)
-        self.given[item.id], self.gone[item.id] = self.reset or { id = item.id, iCalUID = item.iCalUID }, nil
+        self.given[item.id], self.gone[item.id] = { id = item.id, iCalUID = item.iCalUID, page = self.page }, nil
       end
       batch.upserts[#batch.upserts + 1] = masters[item.id] or item
     else
@@ -152,7 +155,7 @@ end
 -- cancelled, and are nothing that a listing would show.
 function Run:settle_changed()
   for id, item in pairs(self.given) do
-    if self.waiting[id] and type(item) == "table" then self.again[id] = item end
+    if self.waiting[id] then self.again[id] = item end
   end
 end
 
@@ -199,6 +202,7 @@ end
 -- The end of a run: what waited finds its place.
 function Run:finish(token)
   local batch = { upserts = {}, deletes = {}, reset = self.reset or nil, more = false }
+  self.page = self.page + 1
   if not self.reset then self:settle_changed() end
   local done, err = self:read_again(batch)
   if not done then return nil, err end
