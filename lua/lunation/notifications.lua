@@ -29,7 +29,7 @@ local function receive(engine, limit)
     if not provider or not provider.receive then return nil, errors.new("not_found", "no service sends notices here") end
     local read, result = pcall(provider.receive, req)
     if not read or type(result) ~= "table" then
-      log.info("a notice cannot be read", { provider = provider.name, error = tostring(result) })
+      log.debug("a notice cannot be read", { provider = provider.name, error = tostring(result) })
       return nil, errors.new("invalid_request", "the notice cannot be read")
     end
     for index, notice in ipairs(result.notices or {}) do

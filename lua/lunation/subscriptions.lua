@@ -208,7 +208,7 @@ function Subscriptions:notice(provider, notice)
   if type(notice.subscription) ~= "string" or type(notice.token) ~= "string" then return false end
   local row = self.store:subscription(provider.name, notice.subscription)
   if not row or not crypto.equal(hash(notice.token), row.token) then
-    log.info("a notice that proves nothing was passed over", { provider = provider.name, known = row ~= nil })
+    log.debug("a notice that proves nothing was passed over", { provider = provider.name, known = row ~= nil })
     return false
   end
   if notice.kind == "removed" or notice.kind == "renew" then

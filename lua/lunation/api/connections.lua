@@ -19,6 +19,9 @@ local PROVIDERS = { { key = "GOOGLE", name = "google", path = "google" }, { key 
 --- Seconds after which a sync is stale, and that are kept back from the time of a request for its answer.
 local STALE, MARGIN = 300, 5
 
+--- Sign-ins that a user may begin in so many seconds.
+local BEGINNINGS, WINDOW = 100, 600
+
 local connections = { name = "connections" }
 
 local function answer(value)
@@ -56,6 +59,8 @@ local function authorize(engine, provider)
   return function(_, who)
     local known, unknown = engine.providers:get(provider.name)
     if not known then return nil, unknown end
+    local few, many = engine.oauth:attempt(("connections:%s:%d"):format(who.app, who.user), BEGINNINGS, WINDOW)
+    if not few then return nil, many end
     local url, err = connecting.begin(engine, {
       app = who.app, user = who.user, provider = known, scope = who.scope, kind = "connections",
       redirect_uri = connecting.redirect_uri(engine, known, "connections", MOUNT .. "/" .. provider.path .. "/callback"),
