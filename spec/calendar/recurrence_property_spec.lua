@@ -12,7 +12,7 @@ local function holds(peer, seed, count)
 end
 
 local function has(command)
-  local done = process.run { args = command, timeout = 20 }
+  local done = process.run { args = command, stderr = "ignore" }
   return done and done.code == 0
 end
 

@@ -121,9 +121,9 @@ function recurrence.ours(question)
 end
 
 local commands = {
-  dateutil = { "/usr/bin/python3", "spec/clients/recurrence_dateutil.py" },
-  temporal = { "node", "spec/clients/recurrence_temporal.mjs" },
-  libical = { "build/recurrence-libical" },
+  dateutil = { "timeout", "-s", "KILL", "600", "/usr/bin/python3", "spec/clients/recurrence_dateutil.py" },
+  temporal = { "timeout", "-s", "KILL", "600", "node", "spec/clients/recurrence_temporal.mjs" },
+  libical = { "timeout", "-s", "KILL", "600", "build/recurrence-libical" },
 }
 
 ---What a peer answers.
@@ -140,11 +140,11 @@ function recurrence.ask(peer, questions)
       lines[i] = assert(json.encode(question, { sorted = true }))
     end
   end
-  local done, err = process.run { args = commands[peer], stdin = table.concat(lines, "\n") .. "\n", timeout = 600 }
+  local done, err = process.run { args = commands[peer], stdin = table.concat(lines, "\n") .. "\n", stderr = "pipe" }
   if not done then return nil, tostring(err) end
   local answers = {}
   for line in done.stdout:gmatch "[^\n]+" do answers[#answers + 1] = assert(json.decode(line)) end
-  if #answers ~= #questions then return nil, done.stderr:sub(-400) end
+  if #answers ~= #questions then return nil, ("%d answers to %d questions: %s"):format(#answers, #questions, done.stderr:sub(-400)) end
   return answers
 end
 
