@@ -23,12 +23,13 @@ M.schema = {
   name = "Microsoft.OutlookServices.Calendar",
   known = set [[id name color hexColor isDefaultCalendar changeKey canShare canViewPrivateItems canEdit allowedOnlineMeetingProviders
     defaultOnlineMeetingProvider isTallyingResponses isRemovable owner]],
-  expand = set "singleValueExtendedProperties multiValueExtendedProperties events", unfiltered = set "owner allowedOnlineMeetingProviders", top = 10,
-    max = 1000,
+  expand = set "singleValueExtendedProperties multiValueExtendedProperties", unfiltered = set "owner allowedOnlineMeetingProviders",
+  top = 10, max = 1000,
 }
 
-local group_schema = { name = "Microsoft.OutlookServices.CalendarGroup", known = set "id name classId changeKey", expand = {}, unfiltered = {},
-  top = 10, max = 1000 }
+local group_schema = {
+  name = "Microsoft.OutlookServices.CalendarGroup", known = set "id name classId changeKey", expand = {}, unfiltered = {}, top = 10, max = 1000,
+}
 
 ---@param c spec.graph.Call
 ---@param calendar table
@@ -41,7 +42,7 @@ function M.render(c, calendar)
     isDefaultCalendar = calendar.default == true, changeKey = key, canShare = true, canViewPrivateItems = true,
     canEdit = c.may_edit ~= false, allowedOnlineMeetingProviders = json.array(answer.copy(calendar.providers)),
     defaultOnlineMeetingProvider = calendar.provider, isTallyingResponses = calendar.tallying, isRemovable = calendar.default ~= true,
-    owner = { name = owner.name, address = owner.email }, ["@odata.etag"] = nil,
+    owner = { name = owner.name, address = owner.email },
   }
 end
 
@@ -49,7 +50,7 @@ local function fill(c)
   local wanted = query.expansions(c.query["$expand"], M.schema.expand)
   if next(wanted) == nil then return nil end
   return function(entity, calendar)
-    for name, options in pairs(wanted) do entity[name] = extras.expand(c, name, { item = calendar }, options) end
+    for name, options in pairs(wanted) do entity[name] = extras.expand(name, { item = calendar }, options) end
     return entity
   end
 end

@@ -78,7 +78,7 @@ local function fill(c)
   if next(wanted) == nil then return nil end
   return function(entity, contact)
     for name, options in pairs(wanted) do
-      entity[name] = name ~= "photo" and extras.expand(c, name, { item = contact }, options) or nil
+      entity[name] = name ~= "photo" and extras.expand(name, { item = contact }, options) or nil
     end
     return entity
   end
@@ -223,7 +223,7 @@ end
 
 local function folder_entity(c, folder)
   local out = render_folder(c, folder)
-  for name, options in pairs(query.expansions(c.query["$expand"], folder_schema.expand)) do out[name] = extras.expand(c, name, { item = folder }, options) end
+  for name, options in pairs(query.expansions(c.query["$expand"], folder_schema.expand)) do out[name] = extras.expand(name, { item = folder }, options) end
   out["@odata.context"] = c:metadata(("users('%s')/contactFolders/$entity"):format(c.box.user.id))
   return out
 end

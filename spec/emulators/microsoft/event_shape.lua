@@ -3,6 +3,7 @@ local answer = require "spec.emulators.microsoft.answer"
 local json = require "lunation.json"
 local series = require "spec.emulators.microsoft.series"
 local times = require "spec.emulators.microsoft.times"
+local tz = require "lunation.tz"
 local world = require "spec.emulators.microsoft.world"
 
 local M = {}
@@ -85,7 +86,6 @@ local function local_start(occurrence, name, at)
   local own = occurrence.exception and occurrence.exception.props[name]
   if own then return own.localtime end
   if not occurrence.key then return occurrence.item.props[name].localtime end
-  local tz = require "lunation.tz"
   return (tz.to_local(at, occurrence.item.props.start.iana))
 end
 
@@ -119,8 +119,6 @@ local function series_parts(c, out, occurrence)
   end
   out.seriesMasterId, out.recurrence = null, or_null(answer.copy(item.props.recurrence))
   if item.set then
-    local zone = out.recurrence.range.recurrenceTimeZone
-    out.recurrence.range.recurrenceTimeZone = zone
     local cancelled = json.array {}
     for i, key in ipairs(item.cancelled) do cancelled[i] = series.occurrence_name(item, key, c.prefer.immutable) end
     out.cancelledOccurrences = cancelled

@@ -10,6 +10,7 @@ local recurrence = require "spec.emulators.microsoft.recurrence"
 local series = require "spec.emulators.microsoft.series"
 local shape = require "spec.emulators.microsoft.event_shape"
 local times = require "spec.emulators.microsoft.times"
+local tz = require "lunation.tz"
 local world_of = require "spec.emulators.microsoft.world"
 
 local M = {}
@@ -81,7 +82,7 @@ local function expander(c, text)
         end
         entity[name] = list
       else
-        entity[name] = extras.expand(c, name, occurrence, options)
+        entity[name] = extras.expand(name, occurrence, options)
       end
     end
     return entity
@@ -255,7 +256,7 @@ local function stay_between(item, occurrence, start)
   local before, after = series.neighbours(item, occurrence)
   local day = start.localtime:sub(1, 10)
   local zone = item.props.start.iana
-  local function day_of(at) return (require("lunation.tz").to_local(at, zone)):sub(1, 10) end
+  local function day_of(at) return (tz.to_local(at, zone)):sub(1, 10) end
   if start.iana ~= zone then day = day_of(start.at) end
   if before and day <= day_of(before.start) or after and day >= day_of(after.start) then
     answer.fail(400, "ErrorOccurrenceCrossingBoundary", "Modified occurrence is crossing or overlapping adjacent occurrence.")
@@ -270,7 +271,7 @@ local function update_occurrence(c, occurrence, given, props)
   if answer.given(given.start) or answer.given(given["end"]) or props.isAllDay ~= nil then
     local function moved(name, at)
       local old = item.props[name]
-      return { localtime = (require("lunation.tz").to_local(at, old.iana)), zone = old.zone, iana = old.iana, at = at }
+      return { localtime = (tz.to_local(at, old.iana)), zone = old.zone, iana = old.iana, at = at }
     end
     props.isAllDay = nil
     input.read_times(props, given, { start = moved("start", occurrence.start), ["end"] = moved("end", occurrence.finish), isAllDay = item.props.isAllDay })
@@ -364,11 +365,6 @@ local function delete(c)
   return nil, 204
 end
 
-local function permanent(c)
-  delete(c)
-  return nil, 204
-end
-
 -- --- routes -----------------------------------------------------------------------------------------------------------
 
 local calendars = { "~/calendar", "~/calendars/:calendar", "~/calendarGroups/:group/calendars/:calendar", "~/calendarGroup/calendars/:calendar" }
@@ -377,15 +373,15 @@ local calendars = { "~/calendar", "~/calendars/:calendar", "~/calendarGroups/:gr
 function M.routes(routes)
   local function event(prefix, marks)
     local function add(suffix, methods)
-      methods = setmetatable({ area = "calendars", marks = marks }, { __index = methods })
-      for name, value in pairs(getmetatable(methods).__index) do methods[name] = value end
-      routes[prefix .. suffix] = setmetatable(methods, nil)
+      local route = { area = "calendars", marks = marks }
+      for name, value in pairs(methods) do route[name] = value end
+      routes[prefix .. suffix] = route
     end
     add("/events", { GET = list, POST = create, takes = "event", gives = "Collection(event)", made = "event" })
     add("/events/$count", { GET = count })
     add("/events/:event", { GET = function(c) return M.entity(c, M.find(c), true) end, PATCH = update, DELETE = delete, takes = "event", gives = "event" })
     add("/events/:event/instances", { GET = instances, gives = "Collection(event)" })
-    add("/events/:event/permanentDelete", { POST = permanent, action = "permanentDelete" })
+    add("/events/:event/permanentDelete", { POST = delete, action = "permanentDelete" })
     for suffix, methods in pairs(meetings.actions) do add("/events/:event" .. suffix, methods) end
     for suffix, methods in pairs(extras.routes) do add("/events/:event" .. suffix, methods) end
     add("/calendarView", { GET = view, gives = "Collection(event)" })

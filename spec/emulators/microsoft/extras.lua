@@ -170,8 +170,10 @@ function M.take_values(thing, given)
   if answer.given(given.multiValueExtendedProperties) then merge(thing.multi, given.multiValueExtendedProperties, true) end
 end
 
+---@param name string navigation property
 ---@param occurrence {item:table, exception:table?}
-function M.expand(c, name, occurrence, options)
+---@param options table<string, string> of the expansion
+function M.expand(name, occurrence, options)
   local thing = occurrence.exception or occurrence.item
   if name == "extensions" then
     local test = options["$filter"] and filter.compile(options["$filter"], {})
@@ -184,7 +186,7 @@ function M.expand(c, name, occurrence, options)
     return out
   elseif name == "attachments" then
     local out = json.array {}
-    for i, each in ipairs(thing.attachments) do out[i] = M.show_attachment(c, each) end
+    for i, each in ipairs(thing.attachments) do out[i] = M.show_attachment(each) end
     return out
   end
   local single, multi = M.values(occurrence)
@@ -278,7 +280,7 @@ function M.attachment(c, given)
   return out
 end
 
-function M.show_attachment(c, attachment, expand_item)
+function M.show_attachment(attachment, expand_item)
   local out = {
     ["@odata.type"] = "#microsoft.graph." .. attachment.kind, id = attachment.id, name = attachment.name, size = attachment.size,
     isInline = attachment.inline, contentType = answer.or_null(attachment.content_type), lastModifiedDateTime = times.utc(attachment.modified),
@@ -288,7 +290,7 @@ function M.show_attachment(c, attachment, expand_item)
   elseif expand_item and attachment.item then
     out.item = attachment.item
   end
-  return out, c
+  return out
 end
 
 local function find_attachment(list, id)
@@ -301,7 +303,7 @@ end
 local function list_attachments(c)
   local out = json.array {}
   for i, each in ipairs(reading(c).attachments) do
-    out[i] = M.show_attachment(c, each)
+    out[i] = M.show_attachment(each)
     if c.query["$select"] then
       local wanted = { ["@odata.type"] = true }
       for name in c.query["$select"]:gmatch "[^,%s]+" do wanted[name] = true end
@@ -318,13 +320,13 @@ local function post_attachment(c)
   local thing, done = writing(c)
   thing.attachments[#thing.attachments + 1] = attachment
   done()
-  local out = M.show_attachment(c, attachment)
+  local out = M.show_attachment(attachment)
   out["@odata.context"] = where(c, "attachments/$entity")
   return out, 201
 end
 
 local function get_attachment(c)
-  local out = M.show_attachment(c, find_attachment(reading(c).attachments, c.params.attachment), (c.query["$expand"] or ""):find "item")
+  local out = M.show_attachment(find_attachment(reading(c).attachments, c.params.attachment), (c.query["$expand"] or ""):find "item")
   out["@odata.context"] = where(c, "attachments/$entity")
   return out
 end

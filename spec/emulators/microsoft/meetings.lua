@@ -3,7 +3,6 @@ local answer = require "spec.emulators.microsoft.answer"
 local input = require "spec.emulators.microsoft.event_input"
 local series = require "spec.emulators.microsoft.series"
 local times = require "spec.emulators.microsoft.times"
-local world_of = require "spec.emulators.microsoft.world"
 
 local M = {}
 
@@ -66,14 +65,13 @@ local function copy_to(world, box, item)
   return fresh
 end
 
-local function cancel_copy(box, item, world)
+local function cancel_copy(box, item)
   local copy = box.uids[item.uid]
   if not copy then return end
   copy.props.isCancelled, copy.props.showAs = true, "free"
   local subject = answer.given(copy.props.subject) or ""
   if not subject:find "^Canceled: " then copy.props.subject = "Canceled: " .. subject end
   box:touch(copy, "updated")
-  return world
 end
 
 -- A room takes what it is free for.
@@ -117,7 +115,7 @@ function M.share(box, item, before)
     local address = attendee.emailAddress.address
     if not invited[address:lower()] then
       local user = world:user(address)
-      if user and user.box ~= box then cancel_copy(user.box, item, world) end
+      if user and user.box ~= box then cancel_copy(user.box, item) end
       mail(world, "cancellation", box.user.email, address, item.props.subject)
     end
   end
@@ -139,7 +137,7 @@ function M.cancel(box, occurrence, comment)
           user.box:touch(copy, "exception")
         end
       else
-        cancel_copy(user.box, item, world)
+        cancel_copy(user.box, item)
       end
     end
     mail(world, "cancellation", box.user.email, address, series.value(occurrence, "subject"), comment)
@@ -303,5 +301,4 @@ M.actions = {
   ["/dismissReminder"] = { POST = dismiss, action = "dismissReminder" },
 }
 
-M.remove = world_of.remove
 return M

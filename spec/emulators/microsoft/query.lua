@@ -49,13 +49,11 @@ local function split(text, separator)
     local char = text:sub(i, i)
     if char == "'" then
       quoted = not quoted
-    elseif quoted then
-      depth = depth + 0
-    elseif char == "(" then
+    elseif not quoted and char == "(" then
       depth = depth + 1
-    elseif char == ")" then
+    elseif not quoted and char == ")" then
       depth = depth - 1
-    elseif char == separator and depth == 0 then
+    elseif not quoted and char == separator and depth == 0 then
       out[#out + 1] = text:sub(start, i - 1)
       start = i + 1
     end

@@ -157,8 +157,8 @@ local function mailbox(self, c, token)
   local name = c.params.user
   local user = not name and token.user or self.world:user(name)
   if not user then
-    answer.fail(404, "Request_ResourceNotFound", (
-      "Resource '%s' does not exist or one of its queried reference-property objects are not present."):format(name))
+    local message = "Resource '%s' does not exist or one of its queried reference-property objects are not present."
+    answer.fail(404, "Request_ResourceNotFound", message:format(name))
   end
   c.user, c.box = token.user, user.box
 end
@@ -189,10 +189,9 @@ local function decode(c, route)
     answer.fail(415, "RequestBodyRead", "A supported media type is required: the request's content must be 'application/json'.")
   end
   if #text > 4 * 1024 * 1024 then answer.fail(413, "RequestEntityTooLarge", "The request is larger than 4 MB.") end
-  local value, err = json.decode(text)
-  if value == nil or type(value) ~= "table" then
-    answer.fail(400, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",
-      err and nil)
+  local value = json.decode(text)
+  if type(value) ~= "table" then
+    answer.fail(400, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
   end
   return value
 end

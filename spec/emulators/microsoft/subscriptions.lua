@@ -74,11 +74,13 @@ end
 local function handshake(url)
   local token = "Validation: Testing client application reachability for subscription Request-Id: " .. crypto.uuid()
   local full = url .. (url:find("?", 1, true) and "&" or "?") .. "validationToken=" .. answer.escape(token)
-  local reply, err = http.request { method = "POST", url = full, body = "", headers = { ["content-type"] = "text/plain; charset=utf-8" }, timeout = 10,
-    insecure = true }
+  local reply, err = http.request {
+    method = "POST", url = full, body = "", headers = { ["content-type"] = "text/plain; charset=utf-8" }, timeout = 10,
+    insecure = true, -- the receiver may have a certificate of its own making
+  }
   local function fail(message) answer.fail(400, "ValidationError", "Subscription validation request failed. " .. message) end
-  if not reply then fail(err.code == "timeout" and "Notification endpoint must respond within 10 seconds."
-    or "The notification endpoint could not be reached: " .. tostring(err) .. ".") end
+  if not reply and err.code == "timeout" then fail "Notification endpoint must respond within 10 seconds." end
+  if not reply then fail("The notification endpoint could not be reached: " .. tostring(err) .. ".") end
   if reply.status ~= 200 then fail(("Notification endpoint must respond with 200 OK to validation request. It answered %d."):format(reply.status)) end
   if not (reply.headers["content-type"] or ""):lower():find "^text/plain" then fail "Notification endpoint must answer with the content type text/plain." end
   if reply.body ~= token then fail "Notification endpoint must answer with the validation token." end
@@ -191,9 +193,9 @@ local function deliver(world, url, values, subscription)
   end
 end
 
-local function notification(subscription, change, item, c_immutable)
+local function notification(subscription, change, item, immutable)
   local name = subscription.kind == "event" and "Events" or "Contacts"
-  local id = c_immutable and item.immutable or item.id
+  local id = immutable and item.immutable or item.id
   local path = ("Users/%s/%s/%s"):format(subscription.user.id, name, id)
   return {
     subscriptionId = subscription.id, subscriptionExpirationDateTime = times.utc(subscription.expires), changeType = change, resource = path,
@@ -234,9 +236,9 @@ local function changed(world, faults, box, item, what)
     if fault == "expire_subscription" then world.subscriptions[subscription.id] = nil end
     if told and (not fault or fault == "duplicate_notification") then
       world.pending = world.pending or {}
-      table.insert(world.pending, { subscription = subscription, value = notification(subscription, what, item, subscription.immutable) })
-      if fault then table.insert(world.pending, answer.copy { value = world.pending[#world.pending].value, subscription = nil }) end
-      world.pending[#world.pending].subscription = subscription
+      for _ = 1, fault and 2 or 1 do
+        table.insert(world.pending, { subscription = subscription, value = notification(subscription, what, item, subscription.immutable) })
+      end
       if not world.flushing then
         world.flushing = true
         timer.after(0.02, function() flush(world) end)
