@@ -193,6 +193,35 @@ describe("the Graph emulator", function()
       end
     end)
 
+    it("mean by each pattern what Outlook means", function()
+      local workdays = { "monday", "tuesday", "wednesday", "thursday", "friday" }
+      local cases = {
+        { { type = "daily", interval = 3 }, "2025-03-28", "2025-03-28 2025-03-31 2025-04-03" },
+        { { type = "weekly", interval = 2, daysOfWeek = { "sunday", "monday" }, firstDayOfWeek = "sunday" }, "2025-03-02", "2025-03-02 2025-03-03 2025-03-16" },
+        { { type = "weekly", interval = 2, daysOfWeek = { "sunday", "monday" }, firstDayOfWeek = "monday" }, "2025-03-02", "2025-03-02 2025-03-10 2025-03-16" },
+        { { type = "absoluteMonthly", interval = 1, dayOfMonth = 31 }, "2025-01-31", "2025-01-31 2025-02-28 2025-03-31" },
+        { { type = "absoluteMonthly", interval = 2, dayOfMonth = 15 }, "2025-01-15", "2025-01-15 2025-03-15 2025-05-15" },
+        { { type = "relativeMonthly", interval = 1, daysOfWeek = { "friday" }, index = "last" }, "2025-03-28", "2025-03-28 2025-04-25 2025-05-30" },
+        { { type = "relativeMonthly", interval = 1, daysOfWeek = { "saturday", "sunday" } }, "2025-03-01", "2025-03-01 2025-04-05 2025-05-03" },
+        { { type = "relativeMonthly", interval = 1, daysOfWeek = workdays, index = "fourth" }, "2025-03-06", "2025-03-06 2025-04-04 2025-05-06" },
+        { { type = "relativeMonthly", interval = 1, daysOfWeek = workdays, index = "last" }, "2025-05-30", "2025-05-30 2025-06-30 2025-07-31" },
+        { { type = "absoluteYearly", interval = 1, dayOfMonth = 29, month = 2 }, "2024-02-29", "2024-02-29 2025-02-28 2026-02-28" },
+        { { type = "absoluteYearly", interval = 4, dayOfMonth = 29, month = 2 }, "2024-02-29", "2024-02-29 2028-02-29 2032-02-29" },
+        { { type = "relativeYearly", interval = 1, daysOfWeek = { "tuesday" }, month = 3, index = "second" }, "2025-03-11",
+          "2025-03-11 2026-03-10 2027-03-09" },
+      }
+      for _, case in ipairs(cases) do
+        local body = event("x", case[2] .. "T12:00:00", case[2] .. "T13:00:00", {
+          recurrence = { pattern = case[1], range = { type = "numbered", startDate = case[2], numberOfOccurrences = 3 } },
+        })
+        local made = good("POST", "/me/events", body)
+        local list = good("GET", "/me/events/" .. made.id .. "/instances?startDateTime=2024-01-01T00:00:00Z&endDateTime=2033-01-01T00:00:00Z").value
+        local days = {}
+        for i, each in ipairs(list) do days[i] = each.start.dateTime:sub(1, 10) end
+        assert.equal(case[3], table.concat(days, " "))
+      end
+    end)
+
     it("end on the last day, in the zone in which it is told", function()
       local body = weekly("Late", "2025-03-03")
       body.start, body["end"] = at("2025-03-03T20:00:00", "Pacific Standard Time"), at("2025-03-03T21:00:00", "Pacific Standard Time")
