@@ -4,6 +4,8 @@ return {
   -- The span that the mirror covers, seconds since the epoch; NULL: all of it.
   "ALTER TABLE calendars ADD COLUMN covers_from INTEGER",
   "ALTER TABLE calendars ADD COLUMN covers_to INTEGER",
+  -- Asked before every read: the row itself, with its sync state, is not looked at.
+  "CREATE INDEX calendars_covers ON calendars (account, covers_from, covers_to) WHERE covers_from IS NOT NULL",
 
   -- What a provider gave and nobody could read, kept until it can be read or is gone.
   [[CREATE TABLE unreadable (
