@@ -127,9 +127,10 @@ describe("Google", function()
     local calendar = assert(provider.calendar:to(made))
     for name, v in pairs(wanted) do assert.equal(v, calendar[name]) end
     assert.is_false(calendar.readOnly)
-    calendar.title = "Other"
-    local changed = assert(provider.calendar_update(account, assert(provider.calendar:from(calendar, made))))
-    assert.equal("Other", provider.calendar:to(changed).title)
+    calendar.title, calendar.description = "Other", nil
+    local changed = assert(provider.calendar:to(assert(provider.calendar_update(account, assert(provider.calendar:from(calendar, made))))))
+    assert.equal("Other", changed.title)
+    assert.is_nil(changed.description)
     assert.is_true(provider.calendar_delete(account, made.id))
     for _, entry in ipairs(assert(provider.calendars(account))) do assert.are_not.equal(made.id, entry.id) end
     local kept, err = provider.calendar_delete(account, PRIMARY)

@@ -83,8 +83,12 @@ function M.update(account, native)
   local before, err = session.call(account, { path = entry_path(native.id) })
   if not before then return nil, err end
   local patch, any = {}, false
-  for name, v in pairs(own_part(native)) do
+  local wanted = own_part(native)
+  for name, v in pairs(wanted) do
     if v ~= before[name] then patch[name], any = v, true end
+  end
+  for _, name in ipairs { "description", "location" } do
+    if wanted[name] == nil and text(before[name]) then patch[name], any = "", true end
   end
   if any and before.accessRole == "owner" then
     local done

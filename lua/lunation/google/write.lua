@@ -57,8 +57,13 @@ end
 
 local REQUEST_SPACE = "5b7d9d3e-5a7b-5c2f-8f8e-1a6b2f0c9d41"
 
+-- What a write is called: the same in every try of it.
+local function name_of(opts, id)
+  return opts.transaction or crypto.uuid5(REQUEST_SPACE, id .. "\n" .. (opts.etag or ""))
+end
+
 -- A room that is asked for has an id that is the same in every try of this write, and another in the next one.
-local function name_request(body, calendar, opts, id)
+local function name_request(body, calendar, name)
   local request = type(body.conferenceData) == "table" and body.conferenceData ~= json.null and body.conferenceData.createRequest
   if type(request) ~= "table" or request.requestId then return true end
   local listed = calendar.original and calendar.original.conferenceProperties
@@ -73,7 +78,7 @@ local function name_request(body, calendar, opts, id)
     end
   end
   body.conferenceData = mapping.copy(body.conferenceData)
-  body.conferenceData.createRequest.requestId = opts.transaction or crypto.uuid5(REQUEST_SPACE, id .. "\n" .. (opts.etag or ""))
+  body.conferenceData.createRequest.requestId = name
   return true
 end
 
@@ -185,7 +190,7 @@ local function write_exceptions(account, calendar, job)
     if not live or not have then began = series.base_of(job.master, want) or {} end
     local patch = instance_patch(want, began, have)
     if next(patch) ~= nil then
-      local named, refused = name_request(patch, calendar, opts, actual.id .. place)
+      local named, refused = name_request(patch, calendar, crypto.uuid5(REQUEST_SPACE, name_of(opts, actual.id) .. "\n" .. place))
       if not named then return nil, refused end
       if job.marked then unmark(patch) end
       jobs[#jobs + 1] = {
@@ -281,7 +286,7 @@ function M.create(account, calendar, native, opts)
     local kept, why = properties.set(body, "private", "uid", json.array { id, uid })
     if not kept then return nil, errors.new("invalid_request", "uid: " .. why, { field = "uid" }) end
   end
-  local named, refused = name_request(body, calendar, opts, id)
+  local named, refused = name_request(body, calendar, name_of(opts, id))
   if not named then return nil, refused end
   body.id = id
   if native.exceptions then
@@ -325,7 +330,7 @@ function M.update(account, calendar, native, opts)
   end
   if not allowed then return nil, refused end
   local named
-  named, refused = name_request(patch, calendar, opts, id)
+  named, refused = name_request(patch, calendar, name_of(opts, id))
   if not named then return nil, refused end
   local actual, changed = before, next(patch) ~= nil
   if changed then
