@@ -313,6 +313,20 @@ describe("through the engine at Google", function()
     end)
   end)
 
+  it("a UID that another event has is a conflict, and that of an earlier try is none", function()
+    local provider = google.provider()
+    local direct = google.account(emulated)
+    local event = { ["@type"] = "Event", uid = "chosen", title = "First", start = "2027-03-02T18:00:00", timeZone = "Europe/Berlin", duration = "PT1H" }
+    local id = provider.new_id "chosen"
+    local made = assert(provider.create(direct, calendar, assert(provider.event:from(event)), { id = id, given = true }))
+    local again = assert(provider.create(direct, calendar, assert(provider.event:from(event)), { id = id, given = true }))
+    assert.same({ made.id, made.etag }, { again.id, again.etag })
+    event.title = "Other"
+    local refused, err = provider.create(direct, calendar, assert(provider.event:from(event)), { id = id, given = true })
+    assert.is_nil(refused)
+    assert.same({ "conflict", { id = id } }, { err.code, err.details })
+  end)
+
   describe("is refused by name", function()
     it("what Google keeps itself", function()
       local row = create(weekly { recurrenceRules = null })

@@ -233,10 +233,10 @@ local function own_colours(account, native)
   return copy
 end
 
--- Whether what stands under our id is what was to be made.
-local function is_same(there, native, uid)
+-- Whether what stands under our id is what was to be made. A UID that the caller chose may be an earlier event's too.
+local function is_same(there, native, uid, given)
   local known = properties.get(there, "private", "uid")
-  if type(known) == "table" and known[2] == uid then return true end
+  if not given and type(known) == "table" and known[2] == uid then return true end
   return mapping.equal(there.summary, native.summary) and time.instant(there.start or {}) == time.instant(native.start or {})
     and time.instant(there["end"] or {}) == time.instant(native["end"] or {})
 end
@@ -249,7 +249,7 @@ local function taken(account, calendar, body, id, opts, conflict, uid)
     body.id, body.status = nil, body.status or "confirmed"
     return session.call(account, { method = "PUT", path = events.path(calendar, id), query = patches.query(opts), json = body })
   end
-  if is_same(there, body, uid) then return there end
+  if is_same(there, body, uid, opts.given) then return there end
   conflict.details = { id = id }
   return nil, conflict
 end
