@@ -1,6 +1,7 @@
 -- conferenceData of a Google event to a conference of the canonical event and to virtualLocations (RFC 8984 section 4.2.6), and
 -- back. A Meet room is asked for by a createRequest, which Google fulfils after a while.
 local json = require "lunation.json"
+local links = require "lunation.ical.links"
 local mapping = require "lunation.mapping"
 local properties = require "lunation.google.properties"
 
@@ -8,22 +9,10 @@ local M = {}
 
 local PLACE = "conference"
 
-local hosts = {
-  { "meet%.google%.com$", "google-meet" }, { "hangouts%.google%.com$", "google-meet" }, { "zoom%.us$", "zoom" }, { "zoom%.com$", "zoom" },
-  { "teams%.microsoft%.com$", "microsoft-teams" }, { "teams%.live%.com$", "microsoft-teams" }, { "webex%.com$", "webex" },
-  { "whereby%.com$", "whereby" }, { "meet%.jit%.si$", "jitsi" },
-}
 local titles = {
   ["google-meet"] = "Google Meet", zoom = "Zoom", ["microsoft-teams"] = "Microsoft Teams", webex = "Webex", whereby = "Whereby", jitsi = "Jitsi",
 }
 local kinds = { hangoutsMeet = "google-meet", eventHangout = "google-hangouts", eventNamedHangout = "google-hangouts" }
-
-local function kind_of(uri)
-  local host = uri:lower():match("^%a[%w+.-]*://([^/:?#]+)")
-  for _, known in ipairs(host and hosts or {}) do
-    if host:find(known[1]) then return known[2] end
-  end
-end
 
 local function data_of(native)
   return type(native.conferenceData) == "table" and native.conferenceData or nil
@@ -62,7 +51,7 @@ local function own(native)
   local data = data_of(native)
   local solution = data and type(data.conferenceSolution) == "table" and data.conferenceSolution or {}
   local key = type(solution.key) == "table" and solution.key.type
-  return { uri = uri, provider = kind_of(uri) or kinds[key], data = data and mapping.copy(data) or nil }
+  return { uri = uri, provider = links.conference_provider(uri) or kinds[key], data = data and mapping.copy(data) or nil }
 end
 
 local function read(native)
@@ -81,7 +70,7 @@ local function room_data(room)
   local scheme = room.uri:match("^(%a[%w+.-]*):")
   local point = scheme and schemes[scheme:lower()]
   if not point or #room.uri > 1300 then return nil end
-  local provider = room.provider or kind_of(room.uri)
+  local provider = room.provider or links.conference_provider(room.uri)
   local code = room.uri:match("^https://meet%.google%.com/([%a%d-]+)$")
   return {
     conferenceId = code, entryPoints = json.array { { entryPointType = point, uri = room.uri } },

@@ -1,5 +1,6 @@
 -- What a write sends: the fields that are Google's to change, and of those only what differs; and what may not be changed at all.
 local errors = require "lunation.errors"
+local events = require "lunation.google.events"
 local json = require "lunation.json"
 local mapping = require "lunation.mapping"
 
@@ -92,6 +93,21 @@ end
 ---@return string
 function M.updates(opts)
   return updates[opts.notify or "all"] or "all"
+end
+
+---A request that patches an event.
+---@param calendar table
+---@param id string
+---@param patch table
+---@param opts { notify: "all"|"none"|"external"|nil }
+---@param etag string? that the event must still have
+---@return google.Call
+function M.call(calendar, id, patch, opts, etag)
+  return {
+    method = "PATCH", path = events.path(calendar, id), query = M.query(opts), json = json.object(patch),
+    -- Without a condition the second arrival of a patch does what the first has done.
+    headers = etag and { ["if-match"] = etag } or nil, idempotent = etag == nil,
+  }
 end
 
 return M
