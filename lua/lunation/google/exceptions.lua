@@ -42,7 +42,11 @@ end
 -- Google makes of its original start.
 local function send_instances(account, calendar, master, jobs, opts)
   local calls, answers = {}, {}
-  for i, job in ipairs(jobs) do calls[i] = patches.call(calendar, job.id or master.id .. "_" .. job.place, job.patch, opts, job.etag) end
+  for i, job in ipairs(jobs) do
+    -- Of instances that the new rule does not have the series' own message tells.
+    local told = job.leftover and { notify = "none" } or opts
+    calls[i] = patches.call(calendar, job.id or master.id .. "_" .. job.place, job.patch, told, job.etag)
+  end
   local results, err = batch.call(account, calls)
   if not results then return nil, err end
   for i, job in ipairs(jobs) do
@@ -82,12 +86,19 @@ function M.unmark(patch)
   return patch
 end
 
--- Brings the exceptions of a series to what is wanted.
--- `had`: what the mirror knew before; `actual`: what Google has after the master's change.
+---@class google.ExceptionsJob
+---@field wanted table<string, google.Event> by place
+---@field had table<string, google.Event> what the mirror knew before
+---@field actual google.Event the series as Google has it after its own change
+---@field master google.Event the series as it was meant
+---@field opts table of the write
+---@field master_changed boolean
+---@field marked boolean? the series bears the mark of one that is not finished
+
+---Brings the exceptions of a series to what is wanted.
 ---@param account table
 ---@param calendar table
----@param job { wanted: table<string, google.Event>, had: table<string, google.Event>, actual: google.Event, master: google.Event, opts: table,
----  master_changed: boolean, marked: boolean? } master: as it was meant
+---@param job google.ExceptionsJob
 ---@return google.Event? series, lunation.Error?
 function M.write(account, calendar, job)
   local wanted, had, actual, opts = job.wanted, job.had, job.actual, job.opts
