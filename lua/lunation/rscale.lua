@@ -55,15 +55,40 @@ local function later_start(rule, start, from)
   return from > start and start + (from - start) // stride * stride or start
 end
 
--- Where a rule of weeks or less counts them from the end of the month or year, libical finds none, and it looks at no positions of such.
-local function misread(rule)
-  if strides[rule.frequency] and rule.bySetPosition then return true end
-  for _, field in ipairs { "byMonthDay", "byYearDay" } do
-    for _, number in ipairs(strides[rule.frequency] and rule[field] or {}) do
-      if number < 0 then return true end
-    end
+local function negative(list)
+  for _, number in ipairs(list or {}) do
+    if number < 0 then return true end
   end
   return false
+end
+
+local weekdays = { "mo", "tu", "we", "th", "fr", "sa", "su" }
+-- Their days are reckoned from the moon, and libical tries each day of a rule of days: minutes from one leap month to the next.
+local costly = { chinese = true, dangi = true }
+
+-- Puts a rule of single days or weeks as one of months or years, which has the same days: where trying day by day is costly, and where
+-- libical is wrong about days that count from an end.
+local function simpler(rule, start)
+  local daily = rule.frequency == "daily"
+  if not (daily or rule.frequency == "weekly") or rule.interval or rule.bySetPosition or rule.byWeekNo then return end
+  if daily and rule.byYearDay and not (rule.byMonth or rule.byMonthDay or rule.byDay) then
+    rule.frequency, rule.skip = "yearly", nil
+    return
+  end
+  if rule.byYearDay or rule.byMonthDay and rule.byDay or not (costly[rule.rscale] or negative(rule.byMonthDay)) then return end
+  if daily and rule.byMonthDay or rule.byMonth then
+    if not rule.byMonthDay and not rule.byDay then
+      local days = {}
+      for i, day in ipairs(daily and weekdays or { weekdays[(start // 86400 + 3) % 7 + 1] }) do days[i] = { day = day } end
+      rule.byDay = days
+    end
+    rule.frequency, rule.skip = "monthly", nil
+  end
+end
+
+-- Where a rule of weeks or less counts them from the end of the month or year, libical finds none, and it looks at no positions of such.
+local function misread(rule)
+  return strides[rule.frequency] ~= nil and (rule.bySetPosition ~= nil or negative(rule.byMonthDay) or negative(rule.byYearDay))
 end
 
 local function keep(key, answer)
@@ -86,6 +111,7 @@ end
 function rscale.occurrences(text, start, date, from, to, most)
   local rule, err = rrule.parse(text)
   if not rule then return nil, err end
+  simpler(rule, start)
   if misread(rule) then return nil, failure "refused" end
   rule["until"] = nil
   local count = rule.count

@@ -37,6 +37,20 @@ describe("rules of other calendars", function()
     assert.same({ "2024-02-10", "2025-01-30", "2026-01-19" }, (dates("2024-02-10", rule .. ";SKIP=BACKWARD")))
   end)
 
+  it("of days and weeks are quick where they are rare", function()
+    -- The sixth month of 2017, 2025 and 2036 has a leap month behind it.
+    local rule = "RSCALE=CHINESE;FREQ=DAILY;BYMONTH=6L;BYMONTHDAY=1"
+    assert.same({ "2017-07-23", "2025-07-25", "2036-07-23" }, (dates("1995-01-01", rule, { to = "2040-01-01" })))
+    assert.same({ 29 + 30 }, { #dates("2010-01-01", "RSCALE=CHINESE;FREQ=DAILY;BYMONTH=6L", { to = "2030-01-01" }) })
+    local sundays = dates("2010-01-03", "RSCALE=CHINESE;FREQ=WEEKLY;BYMONTH=6L", { to = "2030-01-01" })
+    assert.same({ "2017-07-23", "2017-07-30", "2017-08-06", "2017-08-13", "2017-08-20" }, table.move(sundays, 1, 5, 1, {}))
+    assert.same({ "2024-02-09", "2024-03-10", "2024-04-08" }, (dates("2024-01-25", "RSCALE=HEBREW;FREQ=DAILY;BYMONTHDAY=-1;COUNT=3")))
+    assert.same({ "2024-10-03", "2025-09-23" }, (dates("2024-01-25", "RSCALE=HEBREW;FREQ=DAILY;BYYEARDAY=1;COUNT=2")))
+    assert.same({ "2024-10-02", "2025-09-22" }, (dates("2024-01-25", "RSCALE=HEBREW;FREQ=DAILY;BYYEARDAY=-1;COUNT=2")))
+    assert.same({ "2024-02-10T09:00:00", "2024-02-10T21:00:00", "2024-03-11T09:00:00" },
+      (dates("2024-01-25T09:00:00", "RSCALE=HEBREW;FREQ=DAILY;BYMONTHDAY=1;BYHOUR=9,21;COUNT=3")))
+  end)
+
   it("stand in sets with zones, windows, UNTIL, dates and other rules", function()
     local newyear = "RSCALE=CHINESE;FREQ=YEARLY"
     local given = {
@@ -92,8 +106,9 @@ describe("rules of other calendars", function()
       ["RSCALE=RUSSIAN;FREQ=YEARLY"] = "invalid_rule",
       ["RSCALE=;FREQ=YEARLY"] = "invalid_rule",
       ["RSCALE=CHINESE;FREQ=YEARLY;BYMONTHDAY=31"] = "unsupported",
-      ["RSCALE=HEBREW;FREQ=DAILY;BYMONTHDAY=-1"] = "unsupported",
-      ["RSCALE=HEBREW;FREQ=DAILY;BYYEARDAY=1"] = "unsupported",
+      ["RSCALE=HEBREW;FREQ=DAILY;INTERVAL=2;BYMONTHDAY=-1"] = "unsupported",
+      ["RSCALE=HEBREW;FREQ=DAILY;INTERVAL=2;BYYEARDAY=1"] = "unsupported",
+      ["RSCALE=HEBREW;FREQ=WEEKLY;BYDAY=MO,TU;BYSETPOS=1"] = "unsupported",
     } do
       local got, err = dates("2024-01-25", rule)
       assert.is_nil(got, rule)
