@@ -418,3 +418,33 @@ describe("an event of Microsoft that is damaged", function()
     assert.is_true(good > 200 and bad > 200)
   end)
 end)
+
+describe("the examples of Microsoft's documentation", function()
+  it("are read, and written over themselves as they were", function()
+    local host = require "lunation.host"
+    local file = io.open(host.root .. "/../shared/contracts/msgraph/graph-docs-mocks-calendar.json", "rb")
+    if not file then
+      pending "needs ../shared"
+      return
+    end
+    local mocks = json.decode(file:read "a", { max = 16 << 20 }).mocks
+    file:close()
+    local events, contacts = 0, 0
+    local function walk(value, url)
+      if type(value) ~= "table" or value == json.null then return end
+      if type(value.start) == "table" and value.start.dateTime and value.subject then
+        events = events + 1
+        local canonical = assert(event:to(value))
+        assert.is_true(model.validate(model.normalize(canonical)), url)
+        assert.same(value, assert(event:from(canonical, value)), url)
+      elseif value.emailAddresses and value.displayName then
+        contacts = contacts + 1
+        local card = assert(provider.contact:to(value))
+        assert.same(value, assert(provider.contact:from(card, value)), url)
+      end
+      for _, below in pairs(value) do walk(below, url) end
+    end
+    for _, mock in ipairs(mocks) do walk(mock.response.body, mock.request.url) end
+    assert.same({ 18, 2 }, { events, contacts })
+  end)
+end)

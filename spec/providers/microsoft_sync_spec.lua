@@ -247,6 +247,27 @@ describe("a calendar of Microsoft", function()
     end
   end)
 
+  it("asks for a shorter window where Graph cannot answer for the long one", function()
+    account = microsoft.account(graph.url .. "/v1.0", { limits = { retry_wait = 0.01 } })
+    add("one", 1)
+    graph.fault { match = { path = "/calendarView/delta" }, fault = "status", status = 504, times = 5 }
+    pull()
+    assert.same({ "one" }, titles())
+    local long = microsoft.calendar(calendar.id)
+    assert(microsoft.pull(account, long, provider))
+    local function length(state) return state.window.to - state.window.from end
+    assert.is_true(length(calendar.state) < length(long.state))
+    add("two", 2)
+    pull()
+    assert.same({ "one", "two" }, titles())
+    -- Before it runs out there is another.
+    account.now = calendar.state.window.to - 30 * DAY
+    local link = calendar.state.link
+    pull()
+    assert.not_equal(link, calendar.state.link)
+    assert.equal(0, #pull().changed)
+  end)
+
   it("ends a listing that does not", function()
     for n = 1, 10 do add("e" .. n, n) end
     account = microsoft.account(graph.url .. "/v1.0", { limits = { pages = 20, empty_pages = 5 } })

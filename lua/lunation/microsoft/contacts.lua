@@ -123,7 +123,7 @@ local addresses = mapping.entry {
 local birthday = mapping.entry {
   read = function(native)
     if not text(native.birthday) then return nil end
-    local utc = time.utc(native.birthday)
+    local utc = time.utc(native.birthday) or time.utc(native.birthday .. "T00:00:00Z")
     if not utc then return nil, "is no date" end
     -- Outlook writes a birthday without a year into the year 1604.
     return utc:sub(1, 4) == "1604" and "--" .. utc:sub(6, 10) or utc:sub(1, 10)

@@ -10,8 +10,8 @@ local value = require "lunation.ical.value"
 local M = {}
 
 local DAY = 86400
---- Days before and after now that a new window covers at least, and when it is time for the next.
-local BEHIND, AHEAD, ROLL = 60, 400, 200
+--- Days before and after now that a new window covers. Halfway through what is ahead it is time for the next.
+local BEHIND, AHEAD = 60, 400
 --- The shortest window that is tried where Graph cannot answer for a longer one, days.
 local SHORTEST = 31
 --- Seconds after which all ids are compared.
@@ -26,7 +26,7 @@ local PAGES = { request.PAGE, 10, 1 }
 ---@class lunation.microsoft.State
 ---@field link string deltaLink
 ---@field method "view"|"events"|"list"
----@field window { from: integer, to: integer }
+---@field window { from: integer, to: integer, made: integer }
 ---@field compared integer when all ids were compared last
 ---@field at integer when the last run began
 ---@field partial boolean? the listing did not end
@@ -35,7 +35,7 @@ local function text(instant) return value.from_seconds(instant) .. "Z" end
 
 local function window_at(now)
   local today = now // DAY * DAY
-  return { from = today - BEHIND * DAY, to = today + AHEAD * DAY }
+  return { from = today - BEHIND * DAY, to = today + AHEAD * DAY, made = today }
 end
 
 local function delta_path(calendar, method, window)
@@ -82,7 +82,7 @@ local function begin(account, calendar, now, each)
       return { method = "list", window = window }
     end
     if not too_long[err.code] or days <= SHORTEST then return nil, err end
-    window = { from = math.max(window.from, now - days * DAY // 8), to = math.min(window.to, now + days * DAY // 2) }
+    window = { from = math.max(window.from, now - days * DAY // 8), to = math.min(window.to, now + days * DAY // 2), made = window.made }
   end
 end
 
@@ -252,7 +252,8 @@ end
 -- What is due besides the chain: a window that has grown old is left for a new one, and ids are compared.
 function Run:tidy(state)
   local due = outside(state.window, self.calendar.wanted) or self.now - (state.compared or 0) > COMPARE
-  if self.now + ROLL * DAY > state.window.to and state.method ~= "list" then
+  local window = state.window
+  if self.now - window.made > (window.to - window.made) // 2 and state.method ~= "list" then
     local heard = listener(self.mirrored, false)
     local fresh, err = begin(self.account, self.calendar, self.now, heard.item)
     if not fresh then return nil, err end
@@ -296,7 +297,7 @@ function Run:increment(before)
 end
 
 local function usable(state)
-  return type(state) == "table" and not state.partial and type(state.window) == "table" and (state.link ~= nil or state.method == "list")
+  return type(state) == "table" and not state.partial and type(state.window) == "table" and state.window.made and (state.link ~= nil or state.method == "list")
 end
 
 ---The changes of a calendar since a state, as an iterator of batches.

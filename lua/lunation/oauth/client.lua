@@ -125,6 +125,8 @@ end
 --- What an error of the token endpoint means for us (RFC 6749 section 5.2).
 local CODES = {
   invalid_grant = "invalid_grant", temporarily_unavailable = "unavailable", server_error = "provider_error", slow_down = "rate_limited",
+  -- Microsoft's words for a grant that wants the person again (OpenID Connect Core section 3.1.2.6).
+  interaction_required = "invalid_grant", consent_required = "invalid_grant", login_required = "invalid_grant",
 }
 
 local function refused(provider, answer)
