@@ -107,19 +107,22 @@ end
 
 -- --- writing ---
 
--- The exceptions and cancelled occurrences of a native series by their keys.
-local function index(native, event)
-  local found = { exceptions = {}, cancelled = {} }
-  if not is_series(native) then return found end
+---The exceptions and cancelled occurrences of a native series by their keys.
+---@param native table
+---@param event table canonical: start, timeZone, showWithoutTime
+---@return table<string, table> exceptions
+---@return table<string, string> cancelled
+function M.index(native, event)
+  local exceptions, cancelled = {}, {}
   for _, name in ipairs(list(native.cancelledOccurrences)) do
     local key = cancelled_key(name, event)
-    if key then found.cancelled[key] = name end
+    if key then cancelled[key] = name end
   end
   for _, exception in ipairs(list(native.exceptionOccurrences)) do
-    local key = time.key(exception.originalStart, event, author_zone(native))
-    if key then found.exceptions[key] = exception end
+    local key = type(exception) == "table" and time.key(exception.originalStart, event, author_zone(native))
+    if key then exceptions[key] = exception end
   end
-  return found
+  return exceptions, cancelled
 end
 
 -- Whether Graph takes the exceptions away: it does where the series is at other times.
@@ -151,7 +154,7 @@ end
 
 local function write_overrides(self, native, event, before, was)
   local wanted, had = event.recurrenceOverrides or {}, before and before.recurrenceOverrides or {}
-  local found = index(was or {}, before or event)
+  local there, gone = M.index(was or {}, before or event)
   local keys, seen = {}, {}
   for _, overrides in ipairs { wanted, had } do
     for key in pairs(overrides) do
@@ -168,16 +171,16 @@ local function write_overrides(self, native, event, before, was)
   for _, key in ipairs(keys) do
     local now, then_ = wanted[key], had[key]
     if now and mapping.equal(now, then_) and (now.excluded or not again) then
-      if now.excluded then cancelled[#cancelled + 1] = found.cancelled[key] or ("OID..%s"):format(key:sub(1, 10)) end
-      if found.exceptions[key] then exceptions[#exceptions + 1] = found.exceptions[key] end
+      if now.excluded then cancelled[#cancelled + 1] = gone[key] or ("OID..%s"):format(key:sub(1, 10)) end
+      if there[key] then exceptions[#exceptions + 1] = there[key] end
     elseif now and now.excluded then
       if recurrence.generates(event, key) then cancelled[#cancelled + 1] = ("OID.%s.%s"):format(native.id or "", key:sub(1, 10)) end
     elseif now == nil and then_.excluded then
       if not again and recurrence.generates(event, key) then return refuse(key, "Outlook does not bring a cancelled occurrence back") end
     elseif now == nil then
       -- What was an exception is as the series again.
-      if not again and found.exceptions[key] and recurrence.generates(event, key) then
-        local made, err = write_instance(self, native, event, key, found.exceptions[key])
+      if not again and there[key] and recurrence.generates(event, key) then
+        local made, err = write_instance(self, native, event, key, there[key])
         if not made then return nil, err end
         exceptions[#exceptions + 1] = made
       end
@@ -185,7 +188,7 @@ local function write_overrides(self, native, event, before, was)
       if then_ and then_.excluded and not again then return refuse(key, "Outlook does not bring a cancelled occurrence back") end
       if not recurrence.generates(event, key) then return refuse(key, "Outlook has no occurrences besides those of the rule") end
       -- One that has to be made again is what differs from the series as it will be.
-      local made, err = write_instance(self, native, event, key, not again and found.exceptions[key] or nil)
+      local made, err = write_instance(self, native, event, key, not again and there[key] or nil)
       if not made then return wrong(("recurrenceOverrides.%s.%s"):format(key, err.field or ""), err.reason or tostring(err)) end
       exceptions[#exceptions + 1] = made
     end

@@ -144,10 +144,6 @@ end
 
 -- --- instances ---
 
-local function at_of(native, event, author)
-  return time.key(native.originalStart, event, author)
-end
-
 -- The times of a series, as far as keys need them.
 local function times_of(native)
   local times, why = time.times(native)
@@ -169,7 +165,7 @@ local function occurrence(account, calendar, master, event, key)
   if not items then return nil, err end
   local author = time.zone(master.originalStartTimeZone)
   for _, item in ipairs(items) do
-    local its = at_of(item, event, author)
+    local its = time.key(item.originalStart, event, author)
     if not its then
       local times = times_of(item)
       its = times and (times.showWithoutTime and times.start or time.key(time.original(times.start, times), event, author))
@@ -189,19 +185,6 @@ local function remove(account, calendar, id, tag)
   local answer, err = request.send(account, "DELETE", request.event(calendar, id), { etag = tag, accept = { 404 } })
   if not answer then return nil, err end
   return true
-end
-
-local function by_key(native, event)
-  local author, exceptions, cancelled = time.zone(native.originalStartTimeZone), {}, {}
-  for _, exception in ipairs(type(native.exceptionOccurrences) == "table" and native.exceptionOccurrences or {}) do
-    local key = at_of(exception, event, author)
-    if key then exceptions[key] = exception end
-  end
-  for _, name in ipairs(type(native.cancelledOccurrences) == "table" and native.cancelledOccurrences or {}) do
-    local day = tostring(name):match("(%d%d%d%d%-%d%d%-%d%d)[^%d]*$") or tostring(name):match("(%d%d%d%d%-%d%d%-%d%d)")
-    if day then cancelled[day .. (event.showWithoutTime and "T00:00:00" or event.start:sub(11))] = true end
-  end
-  return exceptions, cancelled
 end
 
 -- What an exception differs in from the one that is there. One without an id is the changes alone.
@@ -230,8 +213,8 @@ local function settle(account, calendar, there, wanted, fresh)
   local event_now
   event_now, err = times_of(there)
   if not event_now then return nil, err end
-  local there_now, gone_now = by_key(there, event_now)
-  local exceptions, cancelled = by_key(wanted, event)
+  local there_now, gone_now = series.index(there, event_now)
+  local exceptions, cancelled = series.index(wanted, event)
   local keys, count = {}, 0
   for key in pairs(exceptions) do keys[#keys + 1] = key end
   for key in pairs(cancelled) do
@@ -430,7 +413,7 @@ function M.rsvp(account, calendar, id, options)
     local event
     event, err = times_of(native)
     if not event then return nil, err end
-    local exceptions = by_key(native, event)
+    local exceptions = series.index(native, event)
     local instance = exceptions[options.recurrenceId]
     if not instance then instance, err = occurrence(account, calendar, native, event, options.recurrenceId) end
     if not instance then return nil, err end
