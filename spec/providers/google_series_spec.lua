@@ -231,6 +231,18 @@ describe("through the engine at Google", function()
     assert.truthy(room.uri:find "^https://meet%.google%.com/")
   end)
 
+  it("a room of another service is shown also where Google does not take it", function()
+    emulated.fault { match = { method = "POST", path = "/events$" }, fault = "status", status = 400, reason = "invalid" }
+    local event = weekly { recurrenceRules = null, ["lunation:conference"] = { uri = "https://zoom.us/j/1", provider = "zoom" } }
+    local row = create(event)
+    assert.equal("https://zoom.us/j/1", row.event["lunation:conference"].uri)
+    assert.is_nil(there(row.id).conferenceData)
+    emulated.fault { match = { method = "PATCH" }, fault = "status", status = 400, reason = "invalid" }
+    row = assert(update(row, { ["lunation:conference"] = { uri = "https://zoom.us/j/2", provider = "zoom" } }, "all"))
+    assert.same({ uri = "https://zoom.us/j/2", provider = "zoom" }, row.event["lunation:conference"])
+    agree()
+  end)
+
   it("what a guest answers is the guest's own answer", function()
     local invited = raw("POST", "/calendars/bob%40example.com/events?sendUpdates=all", {
       summary = "Meeting", start = { dateTime = "2027-03-02T10:00:00Z" }, ["end"] = { dateTime = "2027-03-02T11:00:00Z" },
@@ -363,4 +375,34 @@ describe("through the engine at Google", function()
     assert(changed.sync:account(account.id, { force = true }))
     assert.equal("LOUD", assert(store:event(calendar.key, row.id)).event.title)
   end)
+end)
+
+describe("days at Google stay on their dates where the calendar's zone is", function()
+  for _, zone in ipairs { "Pacific/Kiritimati", "Pacific/Pago_Pago" } do
+    it(zone, function()
+      local emulated = google.start { "--zone", PRIMARY .. "=" .. zone }
+      local provider, account = google.provider(), google.account(emulated)
+      local calendar = google.calendar(PRIMARY, { timeZone = zone })
+      assert.equal(zone, assert(provider.calendar:to(assert(provider.calendars(account))[1])).timeZone)
+      local event = {
+        ["@type"] = "Event", uid = "days", title = "Days", start = "2027-03-01T00:00:00", duration = "P1D", showWithoutTime = true,
+        recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "daily", count = 4 } },
+        recurrenceOverrides = { ["2027-03-02T00:00:00"] = { title = "Second" }, ["2027-03-03T00:00:00"] = { excluded = true } },
+      }
+      local made = assert(provider.create(account, calendar, assert(provider.event:from(event)), { id = provider.new_id "days" }))
+      assert(google.sync(provider, account, calendar, nil))
+      for _, native in ipairs { made, calendar.rows[made.id] } do
+        local shown = assert(provider.event:to(native))
+        assert.same({ "2027-03-01T00:00:00", "P1D", true }, { shown.start, shown.duration, shown.showWithoutTime })
+        assert.is_nil(shown.timeZone)
+        assert.equal("Second", shown.recurrenceOverrides["2027-03-02T00:00:00"].title)
+        assert.same({ excluded = true }, shown.recurrenceOverrides["2027-03-03T00:00:00"])
+      end
+      local days = {}
+      for _, item in ipairs(google.raw(emulated, "GET", EVENTS .. "/" .. made.id .. "/instances").items) do days[#days + 1] = item.start.date end
+      assert.same({ "2027-03-01", "2027-03-02", "2027-03-04" }, days)
+      google.assert_contract(emulated)
+      emulated.stop()
+    end)
+  end
 end)

@@ -14,10 +14,10 @@ function google.provider()
   return assert(assert(provider.load()):get "google")
 end
 
----@param users table<string, string>? address to token
+---@param args string[]? further words of its command
 ---@return spec.Emulator
-function google.start(users)
-  return emulator.start("google", { users = users or { ["alice@example.com"] = "token-alice", ["bob@example.com"] = "token-bob" } })
+function google.start(args)
+  return emulator.start("google", { users = { ["alice@example.com"] = "token-alice", ["bob@example.com"] = "token-bob" }, args = args })
 end
 
 ---What the configuration says where Google is the emulator.

@@ -68,4 +68,18 @@ function M.await(account, calendar, native)
   return native
 end
 
+---A request without the room of another service that it names. Google takes such rooms of some programs only; the room's
+---address stands among the event's properties anyway.
+---@param body table
+---@param nothing any what stands instead: nil in a new event, null in a patch
+---@return table? body nil where it names none
+function M.without(body, nothing)
+  local data = body.conferenceData
+  if type(data) ~= "table" or data == json.null or data.createRequest or data.signature then return nil end
+  local rest = {}
+  for name, v in pairs(body) do rest[name] = v end
+  rest.conferenceData = nothing
+  return rest
+end
+
 return M

@@ -122,7 +122,12 @@ function M.create(account, calendar, native, opts)
     body.extendedProperties = mapping.copy(body.extendedProperties)
     properties.set(body, "private", exceptions.UNFINISHED, true)
   end
-  local created, err = session.call(account, { method = "POST", path = events.path(calendar), query = patches.query(opts), json = body, idempotent = true })
+  local function insert(event)
+    return session.call(account, { method = "POST", path = events.path(calendar), query = patches.query(opts), json = event, idempotent = true })
+  end
+  local created, err = insert(body)
+  local plain = err and err.code == "invalid_request" and room.without(body)
+  if plain then created, err = insert(plain) end
   if not created and err.code == "conflict" then created, err = taken(account, calendar, body, id, opts, err, uid) end
   if not created then return nil, err end
   created = room.await(account, calendar, events.keep(created, nil, account))
@@ -164,6 +169,8 @@ function M.update(account, calendar, native, opts)
   local actual, changed = before, next(patch) ~= nil
   if changed then
     actual, err = session.call(account, patches.call(calendar, id, patch, opts, opts.etag))
+    local plain = not actual and err.code == "invalid_request" and room.without(patch, json.null)
+    if plain then actual, err = session.call(account, patches.call(calendar, id, plain, opts, opts.etag)) end
     if not actual then
       if err.code == "gone" then err.code = "not_found" end
       return nil, err
