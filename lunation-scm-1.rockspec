@@ -57,6 +57,7 @@ build = {
     ["lunation.ical.component"] = "lua/lunation/ical/component.lua",
     ["lunation.ical.freebusy"] = "lua/lunation/ical/freebusy.lua",
     ["lunation.ical.fields"] = "lua/lunation/ical/fields.lua",
+    ["lunation.ical.history"] = "lua/lunation/ical/history.lua",
     ["lunation.ical.instances"] = "lua/lunation/ical/instances.lua",
     ["lunation.ical.jcal"] = "lua/lunation/ical/jcal.lua",
     ["lunation.ical.links"] = "lua/lunation/ical/links.lua",

@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TZ_NAME_MAX = 96 };
+/* Names of zones of somebody's own hold their changes. */
+enum { TZ_NAME_MAX = 2048 };
 
 struct tz_zone;  /* immutable once read, counted */
 struct tz_cache; /* the zones that one Lua state has read */

@@ -292,6 +292,7 @@ static bool read_changes(struct tz_zone *z, const char **p)
 		memcpy(text, *p, (size_t)(end - *p)); /* a name is shorter than TZ_NAME_MAX */
 		text[end - *p] = '\0';
 		if (!read_footer(text, &before) || before.has_dst || !is_offset(before.std_offset) ||
+		    z->count == TZ_TYPES_MAX || used + strlen(before.std_name) >= TZ_NAMES_MAX ||
 		    !tz_reserve(z, z->count + 1))
 			return false;
 		at = strtoll(end + 1, &rest, 10);

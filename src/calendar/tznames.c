@@ -185,6 +185,20 @@ static bool by_display(struct tz_cache *cache, char *text, char out[TZ_NAME_MAX]
 	return false;
 }
 
+/* A zone of somebody's own, whose name may be long. */
+static bool by_rules(struct tz_cache *cache, const char *text, size_t len, char out[TZ_NAME_MAX])
+{
+	struct tz_zone *zone;
+
+	if (len >= TZ_NAME_MAX || text[0] != '/')
+		return false;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	zone = tz_acquire(cache, out);
+	tz_release(zone);
+	return zone != NULL;
+}
+
 bool tz_resolve(struct tz_cache *cache, const char *text, size_t len, char out[TZ_NAME_MAX])
 {
 	char copy[TEXT_MAX];
@@ -195,8 +209,10 @@ bool tz_resolve(struct tz_cache *cache, const char *text, size_t len, char out[T
 	}
 	while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '"' || text[len - 1] == '\''))
 		len--;
-	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
+	if (len == 0 || memchr(text, '\0', len))
 		return false;
+	if (len >= sizeof(copy))
+		return by_rules(cache, text, len, out);
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	if (strstr(copy, "..")) /* a path, whatever its end is called */

@@ -1,8 +1,9 @@
 -- VTIMEZONE (RFC 5545 section 3.6.5): which zone a TZID means, and the definitions that a text needs.
 -- A TZID means the IANA zone of its name, unless the text defines it otherwise for the year in use: then it becomes a zone of
--- its own, "/" and its rules as a POSIX TZ string (or its few changes, tz.h), kept with its definition in `lunation:zones` of the event.
+-- its own, "/" and its rules as a POSIX TZ string, behind the changes before they hold (tz.h), kept with its definition in `lunation:zones` of the event.
 local tz = require "lunation.tz"
 local component = require "lunation.ical.component"
+local history = require "lunation.ical.history"
 local value = require "lunation.ical.value"
 local tree = require "lunation.ical.tree"
 
@@ -169,6 +170,19 @@ local function posix_change(o)
   return text
 end
 
+local posix = {}
+
+function posix.constant(o)
+  return posix_name(o) .. posix_offset(o.offset)
+end
+
+function posix.yearly(standard, daylight)
+  local summer = posix_name(daylight)
+  -- An hour more than standard time goes without saying.
+  if daylight.offset ~= standard.offset + 3600 then summer = summer .. posix_offset(daylight.offset) end
+  return ("%s%s,%s,%s"):format(posix.constant(standard), summer, posix_change(daylight), posix_change(standard))
+end
+
 -- The rules that hold around a local time as a POSIX TZ string.
 local function posix_of(list, seconds)
   local now = observance_at(list, seconds)
@@ -190,36 +204,8 @@ local function posix_of(list, seconds)
       end
     end
   end
-  if standard and daylight and standard.offset ~= daylight.offset then
-    local summer = posix_name(daylight)
-    -- An hour more than standard time goes without saying.
-    if daylight.offset ~= standard.offset + 3600 then summer = summer .. posix_offset(daylight.offset) end
-    return ("%s%s%s,%s,%s"):format(posix_name(standard), posix_offset(standard.offset), summer, posix_change(daylight), posix_change(standard))
-  end
-  return posix_name(now) .. posix_offset(now.offset)
-end
-
--- Changes that are all written out one by one, as "before@instant@…@after"; nil where there are none, or too many.
-local function posix_changes(list)
-  local onsets = {}
-  for _, o in ipairs(list) do
-    if o.change or o.rrule then return nil end
-    onsets[#onsets + 1] = { at = value.seconds(o.start), to = o }
-    for _, date in ipairs(o.dates) do onsets[#onsets + 1] = { at = value.seconds(date), to = o } end
-  end
-  table.sort(onsets, function(a, b) return a.at < b.at end)
-  local text, held
-  for _, onset_at in ipairs(onsets) do
-    local o = onset_at.to
-    if not text then
-      text, held = posix_name { offset = o.before } .. posix_offset(o.before), o.before
-    end
-    if o.offset ~= held then
-      text = ("%s@%d@%s%s"):format(text, onset_at.at - o.before, posix_name(o), posix_offset(o.offset))
-      held = o.offset
-    end
-  end
-  return text and #text < 90 and text:find("@", 1, true) and text or nil
+  if standard and daylight and standard.offset ~= daylight.offset then return posix.yearly(standard, daylight) end
+  return posix.constant(now)
 end
 
 -- Whether a definition and an IANA zone agree through the year of a local time. A definition that has no change in that year
@@ -305,11 +291,11 @@ function Zones:_resolve(id, seconds)
   if not zone and location then zone = M.canonical(location) end
   local list = observances_of(node)
   if zone and agrees(list, zone, seconds) then return zone end
-  local posix = #list > 1 and posix_changes(list)
+  local rules = #list > 1 and history.rules(list, seconds, posix)
   -- What cannot be read so is as good as what holds around the time.
-  if not posix or not tz.to_utc("2001-01-01T00:00:00", "/" .. posix) then posix = posix_of(list, seconds) end
-  if not posix or not tz.to_utc("2001-01-01T00:00:00", "/" .. posix) then return zone end
-  local name = "/" .. posix
+  if not rules or not tz.to_utc("2001-01-01T00:00:00", "/" .. rules) then rules = posix_of(list, seconds) end
+  if not rules or not tz.to_utc("2001-01-01T00:00:00", "/" .. rules) then return zone end
+  local name = "/" .. rules
   self.definitions[name] = { tzid = id, ics = tree.serialize(node) }
   return name
 end
