@@ -545,13 +545,16 @@ local function describe(value, out, seen)
     local dumped, code = pcall(string.dump, value, true)
     out[#out + 1] = dumped and code or "native"
     local i = 1
-    while true do
+    -- What a function of C holds is the host's own, and at another place in every process.
+    while dumped do
       local name, upvalue = debug.getupvalue(value, i)
       if not name then break end
       -- Libraries are the host's own; what a mapping's author wrote is constants, tables and functions.
       if name ~= "_ENV" and not package.loaded[name] and seen.count < 2000 then describe(upvalue, out, seen) end
       i = i + 1
     end
+  elseif kind == "userdata" or kind == "thread" then
+    out[#out + 1] = kind .. ";"
   else
     out[#out + 1] = kind .. ":" .. tostring(value) .. ";"
   end

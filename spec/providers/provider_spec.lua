@@ -91,6 +91,18 @@ describe("providers", function()
     assert.same({ push = true, write = false, incremental = true }, acme.can)
   end)
 
+  it("have a digest that is the same in every process", function()
+    local script = support.tmpdir() .. "/digests.lua"
+    support.write(script, [[
+      local registry = assert(require("lunation.provider").load {})
+      for _, name in ipairs(registry:names()) do print(name, registry:digest(name)) end
+    ]])
+    local registry, expected = assert(provider.load {}), {}
+    for i, name in ipairs(registry:names()) do expected[i] = name .. "\t" .. registry:digest(name) end
+    local ran = support.lunation { "run", script }
+    assert.equal(table.concat(expected, "\n") .. "\n", ran.stdout)
+  end)
+
   it("have a digest that changes with their file", function()
     local one = assert(load_with { acme = complete("acme") }):digest("acme")
     local same = assert(load_with { acme = complete("acme") }):digest("acme")

@@ -281,9 +281,9 @@ local function join_url(native)
 end
 
 M.conference = mapping.entry {
-  read = function(native)
+  read = function(native, context)
     local uri = join_url(native)
-    if not uri then return mapping.copy(property.data(native).conference) end
+    if not uri then return mapping.copy(property.data(native, context).conference) end
     local provider = given(native.onlineMeetingProvider)
     if provider ~= nil and provider ~= "unknown" and not kinds[provider] then
       return nil, ("onlineMeetingProvider is %q, a word that is not known"):format(tostring(provider))
@@ -324,9 +324,9 @@ end
 ---The page of the event, what is attached to it, and links that Graph has no place for: its attachments by reference cannot be
 ---given an address in v1.0.
 M.links = mapping.entry {
-  read = function(native)
+  read = function(native, context)
     local result = {}
-    for id, link in pairs(property.data(native).links or {}) do result[id] = mapping.copy(link) end
+    for id, link in pairs(property.data(native, context).links or {}) do result[id] = mapping.copy(link) end
     for i, attachment in ipairs(type(native.attachments) == "table" and native.attachments ~= null and native.attachments or {}) do
       if type(attachment) == "table" then result[("attachment%d"):format(i)] = attachment_link(attachment) end
     end

@@ -59,18 +59,15 @@ local function decode(text)
   return type(data) == "table" and data or {}
 end
 
-local nothing = setmetatable({}, { __newindex = function() error("read only", 2) end })
--- Several fields of one event are read one after another.
-local last_text, last = nil, nothing
-
 ---The object that lunation keeps with an event, to be read only.
 ---@param native table
+---@param context table? of the reading of one event, of which several fields are made of it
 ---@return table
-function M.data(native)
-  local text = M.get(native, M.DATA)
-  if not text then return nothing end
-  if text ~= last_text then last_text, last = text, decode(text) end
-  return last
+function M.data(native, context)
+  if context and context.data_of == native then return context.data end
+  local data = decode(M.get(native, M.DATA))
+  if context then context.data_of, context.data = native, data end
+  return data
 end
 
 ---@param native table changed in place
@@ -125,7 +122,7 @@ end
 ---@return lunation.mapping.Entry
 function M.kept(name)
   return mapping.entry {
-    read = function(native) return mapping.copy(M.data(native)[name]) end,
+    read = function(native, context) return mapping.copy(M.data(native, context)[name]) end,
     write = function(native, value)
       M.keep(native, name, value)
       return true

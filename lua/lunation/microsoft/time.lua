@@ -56,17 +56,16 @@ end
 -- The zone that the author meant. One that Windows has no name of its own for is kept beside, and counts as long as Outlook
 -- has not given the event another.
 ---@return string? zone nil: floating
-local function zone_of(native, original)
+local function zone_of(native, original, context)
   local range = type(native.recurrence) == "table" and native.recurrence ~= null and native.recurrence.range
   local named = type(range) == "table" and M.zone(range.recurrenceTimeZone) or M.zone(original)
     or M.zone(type(native.start) == "table" and native.start.timeZone) or "Etc/UTC"
-  local kept = property.data(native).timeZone
+  local kept = property.data(native, context).timeZone
   if type(kept) ~= "string" then return named end
   if kept == "floating" then return named ~= "Etc/UTC" and named or nil end
   if M.zone(M.name(kept)) == M.zone(M.name(named)) and M.zone(kept) then return kept end
   return named
 end
-M.zone_of = zone_of
 
 -- An instant of Graph: nil and why where it is none.
 local function instant(moment)
@@ -93,14 +92,15 @@ end
 
 ---All that an event says of its time.
 ---@param native table
+---@param context table?
 ---@return table? times {start=, duration=, zone=, all_day=, end_zone=}
 ---@return string? why
-function M.times(native)
+function M.times(native, context)
   local from, why, first, first_zone = instant(native.start)
   if not from then return nil, why end
   local to, reason, last, last_zone = instant(native["end"])
   if not to then return nil, "its end " .. reason end
-  local zone = zone_of(native, native.originalStartTimeZone)
+  local zone = zone_of(native, native.originalStartTimeZone, context)
   if native.isAllDay == true then
     local author = M.zone(native.originalStartTimeZone) or zone
     local day = date_of(first, first_zone, author)
@@ -112,7 +112,7 @@ function M.times(native)
   if to < from then return nil, "its end is before its start" end
   if to > from then
     times.duration = value.format_duration { days = 0, seconds = to - from }
-    local kept = property.data(native).endTimeZone
+    local kept = property.data(native, context).endTimeZone
     local ends = M.zone(native.originalEndTimeZone)
     if type(kept) == "string" and ends and M.zone(M.name(kept)) == M.zone(M.name(ends)) then ends = kept end
     local starts = M.zone(native.originalStartTimeZone)
@@ -201,7 +201,7 @@ end
 -- Several fields of one event are made of its times, which are read once.
 local function times_of(native, context)
   if context and context.times_of == native then return context.times, context.no_times end
-  local times, why = M.times(native)
+  local times, why = M.times(native, context)
   if context then context.times_of, context.times, context.no_times = native, times, why end
   return times, why
 end
