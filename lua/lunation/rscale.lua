@@ -32,7 +32,7 @@ local said = {
   steps = { "too_large", "the rule has too many occurrences" },
   busy = { "busy", "another rule is being reckoned" },
   refused = { "unsupported", "the rule cannot be reckoned in its calendar" },
-  astray = { "unsupported", "the rule's occurrences come out of order" },
+  astray = { "unsupported", "libical gives times that cannot be the rule's" },
   absent = { "unavailable", "rules of other calendars need libical (libical3), which is not installed" },
   memory = { "internal", "not enough memory" },
 }
@@ -91,6 +91,17 @@ local function misread(rule)
   return strides[rule.frequency] ~= nil and (rule.bySetPosition ~= nil or negative(rule.byMonthDay) or negative(rule.byYearDay))
 end
 
+-- The weekdays of BYDAY as bits, Sunday first.
+local function weekday_bits(rule)
+  local bits = 0
+  for i, day in ipairs(weekdays) do
+    for _, by in ipairs(rule.byDay or {}) do
+      if by.day == day then bits = bits | 1 << i % 7 end
+    end
+  end
+  return bits
+end
+
 local function keep(key, answer)
   if nkept >= KEPT then kept, nkept = {}, 0 end
   if not kept[key] then nkept = nkept + 1 end
@@ -123,7 +134,7 @@ function rscale.occurrences(text, start, date, from, to, most)
     if known.failed and known.begin == begin and known.to <= to and known.most <= most then return nil, failure(known.failed) end
     if known.times and known.begin <= from and known.covered >= to then return known.times, known.begin, known.covered, known.known end
   end
-  local times, covered, last = core.times(canonical, begin, date, from, to, most, count)
+  local times, covered, last = core.times(canonical, begin, date, from, to, most, count, weekday_bits(rule))
   if not times then
     if covered == "stuck" then
       log.error("a recurrence rule of another calendar did not end: RSCALE is off until the next start", { rule = canonical, dtstart = start })

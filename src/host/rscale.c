@@ -35,7 +35,8 @@ struct job {
 	int64_t start, from, to;
 	bool date;
 	int64_t most, count, steps;
-	uint64_t time; /* nanoseconds that it may take */
+	unsigned weekdays; /* that the rule allows, Sunday first; 0: all */
+	uint64_t time;     /* nanoseconds that it may take */
 	/* the answer */
 	int64_t *times;
 	size_t n, room;
@@ -116,7 +117,16 @@ static bool keep(struct job *job, int64_t at)
 	return true;
 }
 
-/* Where libical goes back, what it said of the time from there on is not to be trusted. Gives how many of those were
+/* Whether a time can be the rule's, as far as can be told without its calendar. */
+static bool plausible(const struct job *job, int64_t at, int64_t last)
+{
+	int64_t day = civil_floor(at, CIVIL_DAY);
+
+	return at > last && at >= job->start &&
+	       (job->weekdays == 0 || job->weekdays >> (day + 4 - 7 * civil_floor(day + 4, 7)) & 1);
+}
+
+/* Where libical goes astray, what it said of the time from there on is not to be trusted. Gives how many of those were
  * asked for. */
 static int64_t forget(struct job *job, int64_t at)
 {
@@ -198,7 +208,7 @@ static void reckon(struct job *job)
 			break;
 		}
 		at = seconds_of(&t);
-		if (at <= last || at < job->start) {
+		if (!plausible(job, at, last)) {
 			wanted -= forget(job, at);
 			job->failed = at >= job->to || wanted >= job->most ? NULL : "astray";
 			job->covered = at;
@@ -490,7 +500,7 @@ static int l_limit(lua_State *L)
 	return 0;
 }
 
-/* times(rule, start, date, from, to, most, count) --> times, covered, known | nil, word */
+/* times(rule, start, date, from, to, most, count, weekdays) --> times, covered, known | nil, word */
 static int l_times(lua_State *L)
 {
 	const char *text = luaL_checkstring(L, 1);
@@ -501,6 +511,7 @@ static int l_times(lua_State *L)
 		.to = luaL_checkinteger(L, 5),
 		.most = luaL_checkinteger(L, 6),
 		.count = luaL_optinteger(L, 7, 0),
+		.weekdays = (unsigned)luaL_optinteger(L, 8, 0),
 		.refs = 2,
 		.asked = uv_hrtime(),
 	};

@@ -12,10 +12,11 @@ local core = {}
 ---@param to integer ends with the first time that is not before it
 ---@param most integer or when there are so many from `from` on
 ---@param count integer? COUNT of the rule
+---@param weekdays integer? those that BYDAY allows, as bits from Sunday on: where libical gives another it is not believed
 ---@return string? times 64-bit integers as they stand in memory
 ---@return integer|"stuck"|"off"|"slow"|"steps"|"busy"|"refused"|"astray"|"memory"|"absent" covered all before it are there
 ---@return integer? known nobody knows what there is from here on; math.maxinteger: all is known
-function core.times(rule, start, date, from, to, most, count) end
+function core.times(rule, start, date, from, to, most, count, weekdays) end
 
 ---What one rule may take, in all Lua states of the process.
 ---@param steps integer occurrences that may be looked at
