@@ -98,7 +98,10 @@ describe("series edited at random at Google", function()
       if event.recurrenceRules then assert.same(theirs(id), ours(event), told) end
     end
     assert(engine.sync:account(account.id, { force = true }))
-    assert.same(mirrored, rows(), told)
+    -- An exception that Google brings back with a rule that has it again may come later, and change nothing that is seen.
+    local after = rows()
+    for id, event in pairs(mirrored) do assert.same(ours(event), after[id] and ours(after[id]), told) end
+    for id in pairs(after) do assert.is_truthy(mirrored[id], told) end
   end
 
   local function key_of(event)
