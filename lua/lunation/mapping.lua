@@ -515,6 +515,12 @@ local function hash(text)
   return ("%016x%016x"):format(a, b)
 end
 
+-- Tables that say nothing of a mapping: Lua's own, and what is remembered while mappings run.
+local apart = { [paths] = true }
+for _, name in ipairs { "_G", "string", "table", "math", "os", "io", "debug", "coroutine", "utf8", "package" } do
+  if _G[name] then apart[_G[name]] = true end
+end
+
 local function describe(value, out, seen)
   local kind = type(value)
   if kind == "table" and value ~= null then
@@ -550,7 +556,7 @@ local function describe(value, out, seen)
       local name, upvalue = debug.getupvalue(value, i)
       if not name then break end
       -- Libraries are the host's own; what a mapping's author wrote is constants, tables and functions.
-      if name ~= "_ENV" and not package.loaded[name] and seen.count < 2000 then describe(upvalue, out, seen) end
+      if name ~= "_ENV" and not (upvalue ~= nil and apart[upvalue]) and seen.count < 2000 then describe(upvalue, out, seen) end
       i = i + 1
     end
   elseif kind == "userdata" or kind == "thread" then
