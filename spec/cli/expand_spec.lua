@@ -73,6 +73,33 @@ describe("lunation expand", function()
     assert.equal(1, run("/nowhere/at/all.ics", "--from", "2025-01-01", "--to", "2025-01-02").code)
   end)
 
+  it("ends by Ctrl-C and TERM while it reckons, and while it waits for input", function()
+    local process = require "lunation.process"
+    -- State and processor time, in ticks, of a process of ours.
+    local function stat(pid)
+      local file = io.open(("/proc/%d/stat"):format(pid))
+      local state, user = (file and file:read "a" or ""):match "%(lunation%) (%a)%s+%-?%d+ %d+ %d+ %d+ %-?%d+ %d+ %d+ %d+ %d+ %d+ (%d+)"
+      if file then file:close() end
+      return state, tonumber(user)
+    end
+    local fifo = support.tmpdir() .. "/input"
+    assert.equal(0, process.run({ args = { "mkfifo", fifo } }).code)
+    local busy = { "--dtstart", "2025-01-01T00:00:00", "--rrule", "FREQ=SECONDLY", "--limit", "2000000000", "--json" }
+    for _, case in ipairs { { "INT", busy, 130 }, { "TERM", busy, 143 }, { "INT", { "--jsonl" }, 130 } } do
+      local child = assert(process.spawn {
+        args = { "/bin/sh", "-c", 'exec "$0" "$@" <>' .. fifo, host.executable, "expand", table.unpack(case[2]) }, stdout = "ignore", stderr = "ignore",
+      })
+      support.eventually(function()
+        local state, ticks = stat(child.pid)
+        return state and (case[2] == busy and ticks > 20 or case[2] ~= busy and state == "S")
+      end, 20, "work")
+      process.kill(child.pid, case[1])
+      local ended = child:wait(5)
+      if not ended then process.kill(child.pid, "KILL") end
+      assert.same({ case[3] }, { ended and ended.code }, table.concat(case[2], " "))
+    end
+  end)
+
   it("says what it left out of a file", function()
     local text = ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20250303T100000Z\nEND:VEVENT\nBEGIN:VEVENT\nUID:2\nDTSTART:20250230\nEND:VEVENT\n"
       .. "END:VCALENDAR\n")

@@ -3,11 +3,14 @@
 #include "host/state.h"
 #include "host/supervisor.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 struct command {
 	uv_loop_t *loop;
@@ -36,9 +39,58 @@ static void command_done(void *ud, lua_State *L, bool ok, int nresults)
 	loop_stop(c->loop, c->status);
 }
 
+/* --- Ctrl-C --- */
+
+/* The loop ends a command well, but sees a signal only between two pieces of work. Where a piece takes long (a rule's
+ * hundred million occurrences, a read that waits for the terminal), the process ends a moment later all the same. */
+enum { GRACE_US = 300000 };
+
+static const int enders[] = { SIGINT, SIGTERM };
+static struct sigaction loops[2]; /* what the loop does with them */
+static volatile sig_atomic_t ended_by;
+
+static void grace(long microseconds)
+{
+	struct itimerval timer = { .it_value.tv_usec = microseconds };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static void interrupted(uv_signal_t *handle, int number)
 {
+	grace(0);
 	loop_stop(handle->loop, 128 + number);
+}
+
+static void on_ender(int number)
+{
+	int saved = errno;
+
+	ended_by = number;
+	grace(GRACE_US);
+	loops[number == SIGTERM].sa_handler(number);
+	errno = saved;
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+	_exit(128 + ended_by);
+}
+
+static void watch_enders(uv_loop_t *loop, uv_signal_t signals[2])
+{
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+
+	sigfillset(&action.sa_mask);
+	sigaction(SIGALRM, &action, NULL);
+	action.sa_handler = on_ender;
+	for (int i = 0; i < 2; i++) {
+		uv_signal_init(loop, &signals[i]);
+		uv_signal_start(&signals[i], interrupted, enders[i]);
+		uv_unref((uv_handle_t *)&signals[i]);
+		sigaction(enders[i], &action, &loops[i]);
+	}
 }
 
 /* On the main state: the command's main function and the argument table. */
@@ -68,11 +120,7 @@ static int run_command(int argc, char **argv)
 	engine *e;
 
 	loop_open(&loop);
-	for (int i = 0; i < 2; i++) {
-		uv_signal_init(&loop, &signals[i]);
-		uv_signal_start(&signals[i], interrupted, i == 0 ? SIGINT : SIGTERM);
-		uv_unref((uv_handle_t *)&signals[i]);
-	}
+	watch_enders(&loop, signals);
 	e = engine_new(&loop, 0);
 	if (load_command(e->L, argc, argv)) {
 		task_spawn(e, 1, command_done, &command);

@@ -68,7 +68,7 @@ return {
   },
   help = "TIME is a local time (2025-03-09T02:30:00), a date, or UTC with Z; a window begins at --from and ends before --to.\n"
     .. "--jsonl answers each line of standard input, a JSON object with dtstart, tzid, rrule, exrule, rdate, exdate, from, to, utc,\n"
-    .. 'strict and limit, with a line: {"occurrences":[…],"truncated":false} or {"error":{…}}.',
+    .. 'strict and limit (at most a million), with a line: {"occurrences":[…],"truncated":false} or {"error":{…}}.',
   most = 1,
   options = {
     ["--dtstart"] = { value = "TIME", help = "where the series begins" },

@@ -6,8 +6,9 @@ local rrule = require "lunation.rrule"
 
 local jsonl = {}
 
--- The longest line that is read as one question.
+-- The longest line that is read as one question, and the most occurrences of one answer.
 local LINE_MAX = 4 << 20
+local OCCURRENCES_MAX = 1000000
 
 local FIELDS = {
   dtstart = "string", tzid = "string", rrule = "texts", exrule = "texts", rdate = "texts", exdate = "texts",
@@ -44,6 +45,7 @@ local function question_of(line)
     end
   end
   if not question.dtstart then return nil, errors.new("invalid_request", "dtstart is missing", { field = "dtstart" }) end
+  if question.limit then question.limit = math.min(question.limit, OCCURRENCES_MAX) end
   return question
 end
 
