@@ -7,6 +7,8 @@ local rrule = require "lunation.rrule"
 local rscale = require "lunation.rscale"
 local specs = require "spec.support.store"
 local support = require "spec.support"
+local task = require "lunation.task"
+local timer = require "lunation.timer"
 local tz = require "lunation.tz"
 
 local function dates(start, rule, more)
@@ -168,6 +170,18 @@ describe("rules of other calendars", function()
     assert.same({ "2024-10-03", "2025-09-23" }, got)
     local inner = coroutine.wrap(function() return dates("2024-10-03", "RSCALE=HEBREW;FREQ=YEARLY;COUNT=3") end)
     assert.equal(3, #inner())
+  end)
+
+  it("are let go by tasks that end before them", function()
+    local long = "RSCALE=CHINESE;FREQ=YEARLY;BYMONTH=1L" -- some tenths of a second
+    local handles = {}
+    for i = 1, 3 do handles[i] = task.spawn(function() return dates("2024-01-25", long .. ";INTERVAL=" .. i) end) end
+    timer.sleep(0.01)
+    for _, handle in ipairs(handles) do handle:cancel() end
+    local done, err = task.deadline(0.005, dates, "2024-01-25", long .. ";INTERVAL=5")
+    assert.is_nil(done)
+    assert.equal("timeout", err.code)
+    assert.same({ "2024-10-03" }, (dates("2024-10-03", "RSCALE=HEBREW;FREQ=YEARLY;COUNT=1")))
   end)
 
   it("have a budget of occurrences", function()
