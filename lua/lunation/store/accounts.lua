@@ -202,10 +202,12 @@ end
 ---@param id integer
 ---@return boolean? removed, lunation.Error?
 function accounts:account_remove(id)
-  return self.db:write(function(sql)
+  return self.db:erasing(function(sql)
     local row = sql.row("SELECT " .. COLUMNS .. " FROM accounts WHERE id = ?", id)
     if not row then return false end
     sql.run("DELETE FROM accounts WHERE id = ?", id)
+    -- The feed tells of events in full.
+    sql.run("DELETE FROM changes WHERE account = ? AND calendar IS NOT NULL", id)
     notes.write(sql, { account = id, kind = "account.removed", about = notes.about(row) }, self.clock())
     return true
   end)

@@ -14,6 +14,7 @@ local errors = require "lunation.errors"
 ---@field read fun(self: lunation.store.Connection, body: fun(sql: lunation.store.Sql): ...): ...
 ---@field write fun(self: lunation.store.Connection, body: fun(sql: lunation.store.Sql): ...): ...
 ---@field durable fun(self: lunation.store.Connection, body: fun(sql: lunation.store.Sql): ...): ...
+---@field erasing fun(self: lunation.store.Connection, body: fun(sql: lunation.store.Sql): ...): ...
 ---@field backup fun(self: lunation.store.Connection, path: string): true?, lunation.Error?
 ---@field close fun(self: lunation.store.Connection)
 
@@ -30,6 +31,8 @@ Connection.__index = Connection
 
 --- A busy database is given up after this many seconds: some other process holds the write lock for far too long.
 local PATIENCE = 15
+--- Seconds in which the log is to be emptied after something was erased.
+local EMPTYING = 2
 local FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
 
 local function statements(db)
@@ -49,7 +52,7 @@ local function statements(db)
 end
 
 --- Runs `attempt` until the database is not busy. An error object that was raised comes back as `nil, err`.
-local function patiently(attempt)
+local function patiently(attempt, seconds)
   local pause, started = FIRST_PAUSE, timer.now()
   while true do
     local results = table.pack(pcall(attempt))
@@ -64,7 +67,7 @@ local function patiently(attempt)
       if not results[1] then return nil, err end
       return table.unpack(results, 2, results.n)
     end
-    if timer.now() - started > PATIENCE then
+    if timer.now() - started > (seconds or PATIENCE) then
       return nil, errors.new("busy", "the store is busy", { retry_after = 1 })
     end
     timer.sleep(pause * (0.5 + math.random()))
@@ -106,6 +109,24 @@ function Connection:durable(body)
   end)
 end
 
+--- A transaction after which nothing of what it deletes can be read in the file or in its log.
+---@param body fun(sql: lunation.store.Sql): any, any
+---@return any # what `body` returns
+---@return any
+function Connection:erasing(body)
+  local results = table.pack(patiently(function()
+    self.db:exec("PRAGMA secure_delete=ON")
+    local done = table.pack(pcall(self.db.transaction, self.db, function() return body(self.sql) end))
+    self.db:exec("PRAGMA secure_delete=FAST")
+    if not done[1] then error(done[2], 0) end
+    return table.unpack(done, 2, done.n)
+  end))
+  -- The log holds older pages until it is emptied. A reader in another process that never ends may prevent it; then the
+  -- log is overwritten in the course of things.
+  if results[1] then patiently(function() return self.db:checkpoint "truncate" end, EMPTYING) end
+  return table.unpack(results, 1, results.n)
+end
+
 --- Copies the whole database to a file while it is in use.
 ---@param path string
 ---@return true?
@@ -132,7 +153,7 @@ function module.connect(path)
   if not db then return nil, err end
   local connection = setmetatable({ kind = "sqlite", db = db, sql = statements(db) }, Connection)
   local ready, failure = patiently(function()
-    for _, pragma in ipairs { "foreign_keys=ON", "synchronous=NORMAL" } do
+    for _, pragma in ipairs { "foreign_keys=ON", "synchronous=NORMAL", "secure_delete=FAST" } do
       local done, problem = db:exec("PRAGMA " .. pragma)
       if not done and problem then return nil, problem end
     end

@@ -191,6 +191,28 @@ describe("store", function()
       assert.same({ "account.added", "account.reauth_required", "account.active", "account.removed" }, kinds)
     end)
 
+    it("leave nothing in the files that could be read", function()
+      local opened, path = specs.open()
+      local account, calendars = specs.furnish(opened)
+      local key = calendars[1].key
+      local function row(title)
+        return { id = "a", etag = title, event = { ["@type"] = "Event", title = title .. (" of a whole page"):rep(500) }, start = 1, finish = 2 }
+      end
+      local first = assert(opened:apply { calendar = key, state = { n = 1 }, upserts = { row "Interview" }, deletes = {} })
+      assert(opened:apply { calendar = key, state = { n = 2 }, expect = first.version, upserts = { row "Dismissal" }, deletes = {} })
+      assert.equal("updated", opened:changes_after(0, 10)[2].kind)
+      assert.is_true(opened:account_remove(account.id))
+      for _, name in ipairs { path, path .. "-wal" } do
+        local file = assert(io.open(name, "rb"))
+        local bytes = file:read "a"
+        file:close()
+        for _, word in ipairs { "Interview", "Dismissal", "whole page" } do assert.is_nil(bytes:find(word, 1, true), name .. ": " .. word) end
+      end
+      local kinds = {}
+      for index, change in ipairs(opened:changes_after(0, 10)) do kinds[index] = change.kind end
+      assert.same({ "account.added", "account.removed" }, kinds)
+    end)
+
     it("go with all that is theirs", function()
       local opened, path = specs.open()
       local account, calendars = specs.furnish(opened)
