@@ -19,6 +19,7 @@ build = {
       },
       incdirs = { "src" },
     },
+    ["lunation.digest"] = "lua/lunation/digest.lua",
     ["lunation.ical.tree"] = {
       sources = {
         "src/calendar/ical.c", "src/calendar/ical_doc.c", "src/calendar/ical_doc_write.c", "src/calendar/ical_instances.c",
