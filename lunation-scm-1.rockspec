@@ -72,6 +72,7 @@ build = {
     ["lunation.ical.value"] = "lua/lunation/ical/value.lua",
     ["lunation.ical.write"] = "lua/lunation/ical/write.lua",
     ["lunation.ical.zone"] = "lua/lunation/ical/zone.lua",
+    ["lunation.ical.zone_object"] = "lua/lunation/ical/zone_object.lua",
     ["lunation.mapping"] = "lua/lunation/mapping.lua",
     ["lunation.model.expand"] = "lua/lunation/model/expand.lua",
     ["lunation.model.instance"] = "lua/lunation/model/instance.lua",

@@ -19,7 +19,7 @@
 ---@field color string? 4.2.11
 ---@field start string LocalDateTime in `timeZone`: 2025-03-09T02:30:00, 5.1.1
 ---@field duration string? ISO 8601; a moment where it is missing, 5.1.2
----@field timeZone string? IANA name, Etc/UTC, or of `lunation:zones`; nil: floating, 4.7.1
+---@field timeZone string? IANA name, Etc/UTC, or of `timeZones`; nil: floating, 4.7.1
 ---@field status "confirmed"|"cancelled"|"tentative"|nil 5.1.3
 ---@field recurrenceRules lunation.RecurrenceRule[]? 4.3.3
 ---@field excludedRecurrenceRules lunation.RecurrenceRule[]? 4.3.4
@@ -38,7 +38,7 @@
 ---@field ["lunation:conference"] {uri: string?, provider: string?, [string]: any}?
 ---@field ["lunation:endTimeZone"] string? the zone in which the end is shown
 ---@field ["lunation:showAs"] string? of Graph and EWS
----@field ["lunation:zones"] table<string, table>? zones that IANA does not know
+---@field timeZones table<string, table>? TimeZones that IANA does not know, by names that hold their rules, 4.7.2
 
 ---@class lunation.RecurrenceRule section 4.3.3
 ---@field frequency "yearly"|"monthly"|"weekly"|"daily"|"hourly"|"minutely"|"secondly"

@@ -1,6 +1,7 @@
 -- The changes of a VTIMEZONE, one by one, as far as its rules are not the same in all years: every observance counts from its DTSTART,
 -- at its RDATEs and as often as its RRULE says, and each holds until the next (RFC 5545 section 3.6.5).
 local value = require "lunation.ical.value"
+local zone_object = require "lunation.ical.zone_object"
 
 local M = {}
 
@@ -13,14 +14,6 @@ local YEAR = 366 * 86400
 local function is_open(o)
   local rule = (o.rrule or ""):upper()
   return o.rrule ~= nil and not rule:find("UNTIL=", 1, true) and not rule:find("COUNT=", 1, true)
-end
-
--- UNTIL is in UTC here (RFC 5545 section 3.3.10), the times of an observance are those of the clock before it.
-local function local_rule(o)
-  return (o.rrule:upper():gsub("UNTIL=(%d+T%d+)Z", function(at)
-    local utc = value.parse_time(at)
-    return "UNTIL=" .. (utc and value.format_time(value.shift(utc, o.before) or utc, "local") or at)
-  end))
 end
 
 -- Onsets of an observance in local seconds; of an endless rule those before `stop`.
@@ -37,7 +30,9 @@ local function onsets_of(o, stop)
   for _, at in ipairs(o.dates) do add(at) end
   if o.rrule then
     local rrule = require "lunation.rrule"
-    local expanded = rrule.expand { dtstart = o.start, rrule = { local_rule(o) }, to = stop and value.from_seconds(stop), limit = LIMIT }
+    local expanded = rrule.expand {
+      dtstart = o.start, rrule = { zone_object.local_rule(o.rrule, o.before) }, to = stop and value.from_seconds(stop), limit = LIMIT,
+    }
     for _, at in ipairs(expanded or {}) do add(at) end
   end
   return list

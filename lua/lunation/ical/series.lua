@@ -124,7 +124,11 @@ local function read(m, node, context)
   end
   local times = time.times(node, context)
   if times and times.definition and event.timeZone then
-    event["lunation:zones"] = { [event.timeZone] = times.definition }
+    event.timeZones = { [event.timeZone] = times.definition }
+  end
+  if times and times.end_zone and times.end_definition then
+    event.timeZones = event.timeZones or {}
+    event.timeZones[times.end_zone] = times.end_definition
   end
   return event
 end
@@ -168,10 +172,10 @@ local function override_patch(m, master, key, node, context)
     context.warn(component.find(node, "RECURRENCE-ID"), ("an override is left out: %s"):format(err.message))
     return nil
   end
-  local zones = full["lunation:zones"]
+  local zones = full.timeZones
   if zones then
-    master["lunation:zones"] = master["lunation:zones"] or {}
-    for name, definition in pairs(zones) do master["lunation:zones"][name] = definition end
+    master.timeZones = master.timeZones or {}
+    for name, definition in pairs(zones) do master.timeZones[name] = definition end
   end
   -- An override written in UTC means the zone of its series.
   if full.timeZone == "Etc/UTC" and master.timeZone and master.timeZone ~= "Etc/UTC" then

@@ -93,7 +93,7 @@ function M.times(node, context)
       context.warn(finish, ("DTEND %q is not a date or time"):format(finish.value:sub(1, 40)))
     else
       times.duration = until_end(start, moment, finish, context)
-      if moment.zone and start.zone and moment.zone ~= start.zone then times.end_zone = moment.zone end
+      if moment.zone and start.zone and moment.zone ~= start.zone then times.end_zone, times.end_definition = moment.zone, moment.definition end
     end
   elseif duration then
     local length = value.parse_duration(duration.value)
@@ -123,8 +123,8 @@ local function zone_id(name, property, context)
   local old = property and component.param(property, "TZID")
   if old and context.zones:zone(old, (value.parse_time(property.value)) or "2000-01-01T00:00:00") == name then return old end
   if name:sub(1, 1) == "/" then
-    local definition = context.canonical and (context.canonical["lunation:zones"] or {})[name]
-    return definition and definition.tzid or name
+    local definition = context.canonical and (context.canonical.timeZones or {})[name]
+    return definition and definition.tzId or name
   end
   return name
 end

@@ -11,6 +11,7 @@ local time = require "lunation.ical.time"
 local tree = require "lunation.ical.tree"
 local value = require "lunation.ical.value"
 local zone = require "lunation.ical.zone"
+local zone_object = require "lunation.ical.zone_object"
 
 local M = {}
 
@@ -272,10 +273,7 @@ local function define_zones(root, job)
   for _, id in ipairs(order) do
     local node
     for _, definition in pairs(job.zones or {}) do
-      if definition.tzid == id and definition.ics then
-        node = tree.parse(definition.ics)
-        if node and node.name ~= "VTIMEZONE" then node = nil end
-      end
+      if definition.tzId == id then node = node or zone_object.from(definition, id) end
     end
     local name = not node and zone.canonical(id)
     node = node or (name and zone.definition(name, wanted[id], id))
@@ -290,7 +288,7 @@ end
 -- --- whole texts ---
 
 local function new_job(m, root, options, event)
-  return { mapping = m, context = series.context(root), options = options or {}, zones = event["lunation:zones"], changed = false }
+  return { mapping = m, context = series.context(root), options = options or {}, zones = event.timeZones, changed = false }
 end
 
 local function add_event(job, root, event)
@@ -339,7 +337,7 @@ function M.tree(m, events, options)
   job.fresh, job.zones = true, {}
   for i, event in ipairs(events) do
     if i % slice.EVENTS == 0 then slice.breathe() end
-    for name, definition in pairs(event["lunation:zones"] or {}) do job.zones[name] = definition end
+    for name, definition in pairs(event.timeZones or {}) do job.zones[name] = definition end
     local done, err = add_event(job, root, event)
     if not done then return nil, err end
   end

@@ -1,11 +1,12 @@
 -- VTIMEZONE (RFC 5545 section 3.6.5): which zone a TZID means, and the definitions that a text needs.
 -- A TZID means the IANA zone of its name, unless the text defines it otherwise for the year in use: then it becomes a zone of
--- its own, "/" and its rules as a POSIX TZ string, behind the changes before they hold (tz.h), kept with its definition in `lunation:zones` of the event.
+-- its own, "/" and its rules as a POSIX TZ string, behind the changes before they hold (tz.h), kept with its definition in `timeZones` of the event.
 local tz = require "lunation.tz"
 local component = require "lunation.ical.component"
 local history = require "lunation.ical.history"
 local value = require "lunation.ical.value"
 local tree = require "lunation.ical.tree"
+local zone_object = require "lunation.ical.zone_object"
 
 local M = {}
 
@@ -30,12 +31,7 @@ end
 
 -- --- observances: what a VTIMEZONE says of one year ---
 
-local function offset_of(text)
-  local sign, h, m, s = (text or ""):match("^%s*([+-]?)(%d%d):?(%d%d):?(%d?%d?)%s*$")
-  if not sign then return nil end
-  local seconds = h * 3600 + m * 60 + (tonumber(s) or 0)
-  return math.tointeger(sign == "-" and -seconds or seconds)
-end
+local offset_of = zone_object.offset
 
 local weekday_index = { SU = 0, MO = 1, TU = 2, WE = 3, TH = 4, FR = 5, SA = 6 }
 
@@ -267,7 +263,7 @@ end
 ---@param id string value of the TZID parameter
 ---@param localtime string
 ---@return string? zone IANA name, "Etc/UTC", "/POSIX rules" ; nil: nothing is known of it
----@return table? definition {tzid=, ics=} of a zone of its own
+---@return table? definition TimeZone (RFC 8984 section 4.7.2) of a zone of its own
 function Zones:zone(id, localtime)
   local years, year = self.known[id], localtime:sub(1, 4)
   if not years then
@@ -296,19 +292,13 @@ function Zones:_resolve(id, seconds)
   if not rules or not tz.to_utc("2001-01-01T00:00:00", "/" .. rules) then rules = posix_of(list, seconds) end
   if not rules or not tz.to_utc("2001-01-01T00:00:00", "/" .. rules) then return zone end
   local name = "/" .. rules
-  self.definitions[name] = { tzid = id, ics = tree.serialize(node) }
+  self.definitions[name] = zone_object.to(node, id)
   return name
 end
 
 -- --- definitions for a text ---
 
-local function format_offset(seconds)
-  local sign = seconds < 0 and "-" or "+"
-  seconds = math.abs(seconds)
-  local text = ("%s%02d%02d"):format(sign, seconds // 3600, seconds // 60 % 60)
-  if seconds % 60 ~= 0 then text = ("%s%02d"):format(text, seconds % 60) end
-  return text
-end
+local format_offset = zone_object.format_offset
 
 local function observance(o)
   local node = component.new(o.dst and "DAYLIGHT" or "STANDARD")

@@ -10,7 +10,7 @@ local series_fields = {
 }
 -- What an override cannot change, or says nothing by.
 local not_patched = {
-  ["@type"] = true, uid = true, prodId = true, method = true, created = true, ["lunation:zones"] = true,
+  ["@type"] = true, uid = true, prodId = true, method = true, created = true, timeZones = true,
 }
 
 local function copy(value)

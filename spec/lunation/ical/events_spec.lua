@@ -307,8 +307,14 @@ describe("a VTIMEZONE", function()
   it("of an IANA name that says otherwise for the year in use is its own", function()
     local event = ical.events(with_zone("America/New_York", berlin))[1]
     assert.equal("/<+01>-1<+02>,M3.5.0,M10.5.0/3", event.timeZone)
-    assert.equal("America/New_York", event["lunation:zones"][event.timeZone].tzid)
-    assert.truthy(event["lunation:zones"][event.timeZone].ics:find("BEGIN:VTIMEZONE", 1, true))
+    local own = event.timeZones[event.timeZone]
+    assert.equal("America/New_York", own.tzId)
+    assert.same({ {
+      ["@type"] = "TimeZoneRule", start = "1981-03-29T02:00:00", offsetFrom = "+01:00", offsetTo = "+02:00",
+      recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "yearly", byMonth = { "3" },
+        byDay = { { ["@type"] = "NDay", day = "su", nthOfPeriod = -1 } } } },
+    } }, own.daylight)
+    assert.equal(1, #own.standard)
   end)
   it("cut short is no objection to its name", function()
     assert.equal("Europe/Berlin", ical.events(with_zone("Europe/Berlin", { observance("STANDARD", "19700101T000000", "+0100", "+0100") }))[1].timeZone)

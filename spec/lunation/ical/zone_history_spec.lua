@@ -35,9 +35,20 @@ describe("a zone of a text's own", function()
     assert.same(expected, starts(entries))
   end)
 
-  it("is written back with all of its observances", function()
+  it("stands in the event as a TimeZone, and is written back with all of its observances", function()
     local events = assert(ical.events(ics.fixture "own_zone"))
+    local own = events[1].timeZones[events[1].timeZone]
+    assert.equal("Head Office", own.tzId)
+    assert.equal(3, #own.standard)
+    assert.same({
+      ["@type"] = "TimeZoneRule", start = "2010-10-31T03:00:00", offsetFrom = "+06:30", offsetTo = "+05:30", names = { HOT = true },
+      recurrenceOverrides = { ["2011-10-30T03:00:00"] = {}, ["2012-10-28T03:00:00"] = {} },
+    }, own.standard[2])
+    assert.equal("2012-03-25T02:00:00", own.daylight[1].recurrenceRules[1]["until"])
     local text = assert(ical.from_events(events, { now = 1735689600 }))
+    assert.truthy(text:find("RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3;UNTIL=20120324T203000Z\r\n", 1, true))
+    assert.truthy(text:find("RDATE:20111030T030000\r\nRDATE:20121028T030000\r\n", 1, true))
+    assert.same(events, (ical.events(text)))
     local _, count = text:gsub("BEGIN:VTIMEZONE", "")
     assert.equal(1, count)
     assert.truthy(text:find("TZID=Head Office:20100615T090000", 1, true))
