@@ -28,6 +28,12 @@ local M = {}
 ---@field token string            a secret that comes back with each notice
 ---@field lifetime number         seconds
 
+---@class lunation.Identified who an account is
+---@field identity string what people know it by
+---@field subject string? what stays of a person whose address may change or come to another
+---@field name string?
+---@field settings table?
+
 ---@class lunation.Provider
 ---@field name string
 ---@field title string                    for people
@@ -37,7 +43,7 @@ local M = {}
 ---@field event lunation.Mapping
 ---@field calendar lunation.Mapping
 ---@field contact lunation.Mapping?
----@field identify fun(account:table):table?, lunation.Error?
+---@field identify fun(account:table):lunation.Identified?, lunation.Error?
 ---@field calendars fun(account:table):table[]?, lunation.Error?
 ---@field changes fun(account:table, calendar:table, state:table?):(fun():table?, lunation.Error?)
 ---@field urls table<string, string>?     where the service is; the configuration's `urls` come first, and a token goes nowhere else

@@ -251,6 +251,7 @@ describe("the connections dialect", function()
   it("disconnects: the grant is revoked, credentials and mirror are gone", function()
     local token, account = connected("u7", "google")
     local kept = server.engine.store:credentials(account.id)
+    problem(call(token_of("u7", "free-busy"), "DELETE", "/GOOGLE/disconnect"), 403)
     -- Another user's account of the same person keeps its grant, which services revoke for both.
     assert.equal(204, call(token, "DELETE", "/GOOGLE/disconnect").status)
     assert.is_nil(server.engine.store:account(account.id))

@@ -28,7 +28,7 @@ return {
     local answer, err = account.request { url = account.config.urls.api .. "/me" }
     if not answer then return nil, err end
     local me = answer:json()
-    return { identity = me.email, name = me.name, settings = { home = me.email } }
+    return { identity = me.email, name = me.name, subject = me.id, settings = { home = me.email } }
   end,
   calendars = function(account)
     local answer, err = account.request { url = account.config.urls.api .. "/calendars" }
@@ -59,8 +59,8 @@ describe("an account of an OAuth provider", function()
     at.scope, at.deny, at.answers, at.token_fault = nil, nil, {}, nil
   end)
 
-  local function me(email)
-    return { body = json.encode { email = email, name = "Alice" } }
+  local function me(email, id)
+    return { body = json.encode { email = email, name = "Alice", id = id } }
   end
 
   local function begin(browser, user, scope)
@@ -151,6 +151,26 @@ describe("an account of an OAuth provider", function()
     assert.same({ { provider = "acme", account = "part@example.com" } }, refused.json.accounts)
   end)
 
+  it("is not taken over by another person under the same address", function()
+    local browser = pages.browser(server)
+    local back = abroad(browser, begin(browser, "u9"))
+    at.answers = { me("shared@example.com", "first") }
+    browser:open(back)
+    local account = account_of "u9"
+    local credentials = server.engine.store:credentials(account.id)
+    local other = pages.browser(server)
+    back = abroad(other, begin(other, "u9"))
+    at.answers = { me("shared@example.com", "second") }
+    local last = other:open(back)
+    assert.is_nil(last.body:find("shared@example.com", 1, true))
+    assert.same(credentials, server.engine.store:credentials(account.id))
+    -- The first one may come again from anywhere.
+    back = abroad(other, begin(other, "u9"))
+    at.answers = { me("shared@example.com", "first") }
+    assert.truthy(other:open(back).body:find("shared@example.com", 1, true))
+    assert.equal(account.id, account_of("u9").id)
+  end)
+
   it("is revoked where its tokens came from", function()
     local client = require "lunation.oauth.client"
     local provider = { auth = { token = "https://a.example/token", revoke = "https://a.example/revoke", authorize = "https://b.example/auth" } }
@@ -225,6 +245,18 @@ describe("an account of an OAuth provider", function()
       assert.equal("cli@example.com", printed.identity)
       assert.equal(0, child:wait(10).code)
       assert.equal("cli@example.com", account_of("cli").identity)
+    end)
+
+    it("is told of what was withheld, and of a scope that there is not", function()
+      at.scope = "openid"
+      local child = add()
+      local answer = assert(http.get(first_line(child)))
+      at.answers = { me "part@example.com" }
+      assert.equal(200, assert(http.get(answer.headers.location)).status)
+      assert.equal(0, child:wait(10).code)
+      assert.matches("did not give access to its calendars", child:read_all "stderr")
+      child = add { "--scope", "read,mail" }
+      assert.equal(2, child:wait(10).code)
     end)
 
     it("is not waited for longer than told, and not after Ctrl-C", function()

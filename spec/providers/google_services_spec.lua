@@ -32,10 +32,10 @@ describe("Google", function()
     local found = assert(provider.identify(account))
     assert.equal(PRIMARY, found.identity)
     assert.same({ PRIMARY }, found.settings.addresses)
-    local claims = crypto.base64url(json.encode { email = "Ada@Example.org", name = "Ada" })
+    local claims = crypto.base64url(json.encode { email = "Ada@Example.org", name = "Ada", sub = "1099" })
     account.answer = { id_token = "x." .. claims .. ".y" }
     found = assert(provider.identify(account))
-    assert.same({ "ada@example.org", "Ada" }, { found.identity, found.name })
+    assert.same({ "ada@example.org", "Ada", "1099" }, { found.identity, found.name, found.subject })
   end)
 
   it("refuses a token that is none", function()

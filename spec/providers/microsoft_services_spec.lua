@@ -35,6 +35,7 @@ describe("Microsoft", function()
   it("says who it is", function()
     local found = assert(provider.identify(account))
     assert.equal("alice@example.com", found.identity)
+    assert.is_string(found.subject)
     assert.equal("Etc/UTC", found.settings.timeZone)
   end)
 

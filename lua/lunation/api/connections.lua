@@ -237,6 +237,8 @@ end
 -- --- the end ----------------------------------------------------------------------------------------------------------
 
 local function disconnect(engine, req, who)
+  -- Whoever may see no more than when somebody is busy ends nothing for them.
+  if not caller.allows(who, "read") then return nil, errors.new("forbidden", "The token's scope does not allow this") end
   local provider, unknown = provider_of(req.params.provider)
   if not provider then return nil, unknown end
   local found, err = connected(engine, who, provider)

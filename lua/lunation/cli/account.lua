@@ -4,6 +4,7 @@ local arguments = require "lunation.cli.arguments"
 local errors = require "lunation.errors"
 local fs = require "lunation.fs"
 local output = require "lunation.cli.output"
+local scopes = require "lunation.oauth.scope"
 
 local json_option = { help = "as JSON" }
 
@@ -93,6 +94,9 @@ local function add(words, options, context)
       app = app, user = options.user, port = options.port, wait = options.wait, json = options.json, scope = options.scope,
     })
     if not signed_in then return nil, err end
+    if signed_in.settings.calendarPermissionGranted == false then
+      io.stderr:write(("lunation account add: %s did not give access to its calendars; add it again to be asked anew\n"):format(signed_in.identity))
+    end
     return say_added(signed_in, app, options)
   end
   credentials, err = read_credentials(provider, options)
@@ -137,6 +141,7 @@ local function list(_, options, context)
       accounts[i] = {
         id = account.id, app = account.app, user = users[account.user], provider = account.provider, identity = account.identity,
         name = account.name, url = account.url, status = account.status, synced_at = account.synced_at, updates = account.updates,
+        calendarPermissionGranted = account.settings.calendarPermissionGranted,
         error = account.error and {
           code = account.error.code, message = account.error.message, reason = account.error.reason, details = account.error.details,
         },
@@ -226,6 +231,12 @@ local function token(words)
     .. "`lunation app token APP --user USER` makes one for all accounts of a user")
 end
 
+local function read_scope(text)
+  local unknown = scopes.unknown(text)
+  if not unknown then return text end
+  return nil, ("`%s` is none of free-busy, read, read-write, contacts and resources"):format(unknown)
+end
+
 local app_option = { value = "ID", help = "the application; may be left out where there is only one" }
 
 return {
@@ -252,7 +263,9 @@ return {
         ["--port"] = {
           value = "PORT", read = arguments.count(1), help = "where the browser comes back to; any free one without it",
         },
-        ["--scope"] = { value = "SCOPE", help = "what is asked for there: free-busy, read or read-write, and contacts, resources besides" },
+        ["--scope"] = {
+          value = "SCOPE", read = read_scope, help = "what is asked for there: free-busy, read or read-write, and contacts, resources besides",
+        },
         ["--wait"] = { value = "SECONDS", read = arguments.seconds, help = "how long to wait for the browser, 10min unless told" },
         ["--name"] = { value = "NAME", help = "what the account is called" },
         ["--json"] = json_option,

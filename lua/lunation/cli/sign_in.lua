@@ -31,12 +31,17 @@ local function page(status, title, text)
   }
 end
 
+-- Where the configuration says that the browser comes back to.
+local function configured(engine, provider)
+  return (session.config(engine, provider).redirect_uris or {}).command
+end
+
 -- Where the browser comes back to. The loopback address is exempt from the exact match of redirect URIs in its port alone
 -- (RFC 8252 section 7.3), so that a service which knows "localhost" is told "localhost".
 local function address(engine, provider, port)
-  local given = session.config(engine, provider).redirect_uris or {}
-  local base = given.command or (provider.auth.loopback or "http://127.0.0.1") .. "/callback"
-  return (base:gsub("^(https?://[^/:]+)(/?)", "%1:" .. port .. "%2", 1))
+  local base = configured(engine, provider) or (provider.auth.loopback or "http://127.0.0.1") .. "/callback"
+  if base:find "^https?://[^/]+:%d+%f[/\0]" then return base end
+  return (base:gsub("^(https?://[^/]+)", "%1:" .. port, 1))
 end
 
 local function tell(url, json)
@@ -79,7 +84,8 @@ function sign_in.run(engine, provider, wanted)
     return page(200, "Connected", ("%s is connected. You can close this window."):format(account.identity))
   end
 
-  local listener, busy = server.listen("http://127.0.0.1:" .. (wanted.port or 0), {}, come_back)
+  local port = wanted.port or tonumber((configured(engine, provider) or ""):match "^https?://[^/]+:(%d+)%f[/\0]") or 0
+  local listener, busy = server.listen(("http://127.0.0.1:%d"):format(port), {}, come_back)
   if not listener then return nil, busy end
   local _ <close> = setmetatable({}, { __close = function() listener:close() end })
   local failure

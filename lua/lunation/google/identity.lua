@@ -75,7 +75,7 @@ local function claims_of(token)
 end
 
 ---@param account table with `answer`, the token endpoint's
----@return { identity: string, name: string?, settings: table }?, lunation.Error?
+---@return { identity: string, subject: string?, name: string?, settings: table }?, lunation.Error?
 function M.identify(account)
   local answer = account.answer or account.credentials or {}
   local claims = claims_of(answer.id_token)
@@ -94,7 +94,8 @@ function M.identify(account)
   local colors = primary and session.call(account, { path = "/colors" })
   settings.colors = colors and palette.of(colors) or nil
   settings.addresses = { email }
-  return { identity = email:lower(), name = type(name) == "string" and name or email, settings = settings }
+  local subject = type(claims.sub) == "string" and claims.sub or nil
+  return { identity = email:lower(), subject = subject, name = type(name) == "string" and name or email, settings = settings }
 end
 
 return M

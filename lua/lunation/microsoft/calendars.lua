@@ -45,9 +45,9 @@ local function mailbox_zone(account)
   return nil, nil, err
 end
 
----Who the account is.
+---Who the account is. The address is what its tenant wrote there; the id is what stays.
 ---@param account table
----@return {identity: string, name: string, settings: table}?
+---@return {identity: string, subject: string?, name: string, settings: table}?
 ---@return lunation.Error?
 function M.identify(account)
   local me, err = request.get(account, "/me")
@@ -58,7 +58,10 @@ function M.identify(account)
   end
   local zone, name, failure = mailbox_zone(account)
   if failure then return nil, failure end
-  return { identity = identity, name = text(me.displayName) or identity, settings = { user = text(me.id), timeZone = zone, zoneName = text(name) } }
+  return {
+    identity = identity, subject = text(me.id), name = text(me.displayName) or identity,
+    settings = { user = text(me.id), timeZone = zone, zoneName = text(name) },
+  }
 end
 
 -- --- calendars ---

@@ -136,21 +136,31 @@ local function identify(engine, provider, row, tokens, answer, permitted)
   if not known and permitted.calendar == false then
     -- Without the calendar's scope the service may not say who it is; the account is there all the same, and says what it lacks.
     local claims = email_of(answer)
-    known = claims and { identity = claims.email, name = claims.name, settings = {} }
+    known = claims and { identity = claims.email, name = claims.name, subject = claims.sub, settings = {} }
   end
   if not known then return nil, errors.from(err) end
   return known, account.credentials
 end
 
--- A service that has given a refresh token before need not give one again.
-local function with_refresh_token(engine, user, provider, known, credentials)
-  if credentials.refresh_token then return credentials end
-  for _, other in ipairs(engine.store:accounts { user = user, provider = provider.name } or {}) do
-    if other.identity == known.identity then
-      local before = engine.store:credentials(other.id)
-      credentials.refresh_token = before and before.refresh_token
-    end
+-- The account that is there under an identity already. An address may come to somebody else, and with some services whoever
+-- runs a tenant writes any into it: where the provider names a subject that stays, that one has to be the same.
+local function earlier(engine, row, provider, known)
+  local list, err = engine.store:accounts { user = row.user, provider = provider.name, identity = known.identity }
+  if not list then return nil, err end
+  local before = list[1]
+  local subject = before and before.settings.subject
+  if subject and subject ~= known.subject then
+    return nil, errors.new("conflict", ("%s is connected as another person's; that account has to be disconnected first"):format(known.identity),
+      { reason = "other_subject", provider = provider.name, account = before.id })
   end
+  return before
+end
+
+-- A service that has given a refresh token before need not give one again.
+local function with_refresh_token(engine, before, credentials)
+  if credentials.refresh_token or not before then return credentials end
+  local kept = engine.store:credentials(before.id)
+  credentials.refresh_token = kept and kept.refresh_token
   return credentials
 end
 
@@ -176,16 +186,19 @@ function connecting.finish(engine, row, params, options)
   local permitted = granted(provider, answer, row)
   local known, credentials = identify(engine, provider, row, tokens, answer, permitted)
   if not known then return nil, credentials end
+  local before, other = earlier(engine, row, provider, known)
+  if other then return nil, other end
   local full, failed = accounts.full(engine, { app = row.app, id = row.user }, provider.name, known.identity)
   if failed then return nil, failed end
   if full then return nil, errors.new("forbidden", "no further account", { field = "accounts" }) end
   local settings = known.settings or {}
   settings.grantedScopes = json.array(permitted.list)
   settings.calendarPermissionGranted = permitted.calendar
+  settings.subject = known.subject
   return accounts.keep(engine, {
     user = row.user, provider = provider.name, identity = known.identity, name = known.name, url = known.url,
     username = known.username or known.identity, scope = row.data.scope,
-    credentials = with_refresh_token(engine, row.user, provider, known, credentials), settings = settings,
+    credentials = with_refresh_token(engine, before, credentials), settings = settings,
   }, options)
 end
 

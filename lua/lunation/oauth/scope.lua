@@ -43,6 +43,15 @@ function scope.extras(text)
   return list
 end
 
+---The first word of a `scope` parameter that means nothing here: for people, whom it helps to be told.
+---@param text string
+---@return string|nil
+function scope.unknown(text)
+  for word in text:gmatch("[^%s,]+") do
+    if not (rank[word] or aliases[word] or extras[word]) then return word end
+  end
+end
+
 ---@param name any
 ---@return boolean
 function scope.known(name)
