@@ -66,5 +66,8 @@ describe("the corpus of calendars", function()
     for _, decided in pairs(decisions) do
       assert.truthy(doc:find("**" .. decided.policy:lower() .. ".**", 1, true), decided.policy)
     end
+    for _, policy in pairs(dofile "spec/fixtures/recurrence_decisions.lua") do
+      assert.truthy(doc:find("**" .. policy:lower() .. ".**", 1, true), policy)
+    end
   end)
 end)
