@@ -170,6 +170,29 @@ local function mark(components)
   return crypto.hex(crypto.sha256(tree.serialize { name = "VCALENDAR", properties = {}, components = stripped })):sub(1, 32)
 end
 
+-- The events of a calendar in order; where an END is missing or misspelt, one stands inside of another, or of what is no event. What
+-- is neither an event nor a part of one is counted by its name.
+local function events_of(calendar, others)
+  local list = {}
+  local function visit(component, inside)
+    for _, child in ipairs(component.components) do
+      if child.name == "VEVENT" then
+        local own = { name = child.name, spelling = child.spelling, properties = child.properties, components = {} }
+        for _, part in ipairs(child.components) do
+          if part.name ~= "VEVENT" then own.components[#own.components + 1] = part end
+        end
+        list[#list + 1] = own
+        visit(child, true)
+      elseif child.name ~= "VTIMEZONE" and child.name ~= "VALARM" then
+        if not inside then others[child.name] = (others[child.name] or 0) + 1 end
+        visit(child, true)
+      end
+    end
+  end
+  visit(calendar, false)
+  return list
+end
+
 ---@class feed.Item
 ---@field id string
 ---@field etag string  digest of the content
@@ -184,33 +207,37 @@ end
 
 ---Splits a feed's text.
 ---@param text string
----@return {items:feed.Item[], info:feed.Info}?, lunation.Error? err  "provider_error" with line
+---@return {items:feed.Item[], info:feed.Info, others:table<string,integer>}?, lunation.Error? err  "provider_error" with line;
+---others: how many components of which names are no events
 function M.split(text)
   if not text:upper():find("BEGIN:VCALENDAR", 1, true) then return nil, bad_feed("it holds no VCALENDAR.") end
   if not text:sub(-200):upper():find("END:VCALENDAR%s*$") then return nil, bad_feed("it ends before its end.") end
   local root, problem = tree.parse(text, { max = max_size })
   if not root then return nil, bad_feed(problem.message or tostring(problem), { line = problem.line, column = problem.column }) end
-  local info, groups, order = {}, {}, {}
+  local info, groups, order, others = {}, {}, {}, {}
   for _, calendar in ipairs(calendars_in(root)) do
     local zones, head = {}, {}
     for _, each in ipairs(calendar.properties) do
       if kept[each.name] then head[#head + 1] = each end
     end
     for _, component in ipairs(calendar.components) do
-      if component.name == "VTIMEZONE" then zones[property(component, "TZID") or ""] = component end
-    end
-    for _, component in ipairs(calendar.components) do
-      if component.name == "VEVENT" then
-        local uid = property(component, "UID")
-        uid = uid and tree.unescape(uid) or "no-uid-" .. mark { component }
-        local group = groups[uid]
-        if not group then
-          group = { uid = uid, head = head, zones = zones, components = {} }
-          groups[uid] = group
-          order[#order + 1] = group
-        end
-        group.components[#group.components + 1] = component
+      if component.name == "VTIMEZONE" then
+        local id = property(component, "TZID") or ""
+        zones[id] = component
+        -- TEXT there, and no TEXT in the parameter that names it
+        zones[tree.unescape(id):match "^%s*(.-)%s*$"] = component
       end
+    end
+    for _, component in ipairs(events_of(calendar, others)) do
+      local uid = property(component, "UID")
+      uid = uid and tree.unescape(uid) or "no-uid-" .. mark { component }
+      local group = groups[uid]
+      if not group then
+        group = { uid = uid, head = head, zones = zones, components = {} }
+        groups[uid] = group
+        order[#order + 1] = group
+      end
+      group.components[#group.components + 1] = component
     end
     info.title = info.title or text_of(calendar, "NAME", "X-WR-CALNAME")
     info.description = info.description or text_of(calendar, "DESCRIPTION", "X-WR-CALDESC")
@@ -229,7 +256,7 @@ function M.split(text)
     local names = {}
     for name in pairs(named) do names[#names + 1] = name end
     table.sort(names)
-    for _, name in ipairs(names) do components[#components + 1] = group.zones[name] end
+    for _, name in ipairs(names) do components[#components + 1] = group.zones[name] or group.zones[name:match "^%s*(.-)%s*$"] end
     for _, component in ipairs(group.components) do components[#components + 1] = component end
     items[index] = {
       id = #group.uid <= longest_id and group.uid or crypto.hex(crypto.sha256(group.uid)),
@@ -239,7 +266,7 @@ function M.split(text)
     -- A large feed leaves room for others.
     if index % 500 == 0 then timer.sleep(0) end
   end
-  return { items = items, info = info }
+  return { items = items, info = info, others = others }
 end
 
 ---@class feed.State

@@ -61,6 +61,7 @@ end
 ---@field unchanged integer
 ---@field skipped integer it was there, in a newer version or with `existing = "skip"`
 ---@field failed { uid: string, message: string }[]
+---@field others table<string, integer> components of the file that are no events, by name: they were left out
 
 -- Where iCalendar is what a provider keeps, its own mapping reads the text, and properties that no field stands for come
 -- along; for others the text is only what the event is read from.
@@ -112,7 +113,7 @@ function transfer.import(engine, options)
   if not provider or not provider.create or calendar.readOnly then
     return nil, errors.new("forbidden", ("the calendar `%s` cannot be written"):format(calendar.title or calendar.id))
   end
-  local counts = { created = 0, updated = 0, unchanged = 0, skipped = 0, failed = {} }
+  local counts = { created = 0, updated = 0, unchanged = 0, skipped = 0, failed = {}, others = parts.others }
   local run = { calendar = calendar, provider = provider, existing = options.existing }
   function run.open()
     if not counts.id then

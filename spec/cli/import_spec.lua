@@ -91,6 +91,18 @@ describe("lunation import", function()
     assert.truthy(good("import", "--undo", tostring(counts.id)).stdout:find("300 removed", 1, true))
   end)
 
+  it("finds events behind a missing END, with their zones, and names what it leaves out", function()
+    local text = table.concat({ "BEGIN:VCALENDAR", "BEGIN:VTIMEZONE", "TZID:Here\\, there", "BEGIN:STANDARD", "DTSTART:20200101T000000", "TZOFFSETFROM:+0530",
+      "TZOFFSETTO:+0530", "END:STANDARD", "END:VTIMEZONE", "BEGIN:VTODO", "UID:t", "END:VTOOD", "BEGIN:VEVENT", "UID:1", "DTSTART:20250303T100000Z",
+      "BEGIN:VEVENT", "UID:2", 'DTSTART;TZID="Here, there":20250304T100000', "END:VEVENT", "END:VCALENDAR", "" }, "\r\n")
+    local done = good("import", "Home", file("nested.ics", text))
+    assert.matches("^2 created", done.stdout)
+    assert.equal("lunation import: left out, as they are no events: 1 VTODO\n", done.stderr)
+    local found = assert(ical.instances(good("export", "Home", "-").stdout, {}))
+    assert.same({ 1740996000, 1741062600 }, { found[1].start, found[2].start })
+    assert.equal(2, #found)
+  end)
+
   it("says what is wrong", function()
     assert.equal(2, run("import", "Home").code)
     assert.equal(1, run("import", "Nowhere", file("a.ics", ics.event "DTSTART:20250303T100000Z")).code)

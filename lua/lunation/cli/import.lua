@@ -40,7 +40,12 @@ local function import(words, options, context)
     return nil, err.reason and errors.new("invalid_request", input.at(words[2], { line = err.line or 1, message = err.reason })) or err
   end
   for _, failed in ipairs(counts.failed) do io.stderr:write(("lunation import: %s: %s\n"):format(failed.uid, failed.message)) end
+  local others = {}
+  for name, count in pairs(counts.others) do others[#others + 1] = ("%d %s"):format(count, name) end
+  table.sort(others)
+  if #others > 0 then io.stderr:write(("lunation import: left out, as they are no events: %s\n"):format(table.concat(others, ", "))) end
   if options.json then
+    if #others == 0 then counts.others = nil end
     counts.failed = require("lunation.json").array(counts.failed)
     output.json(counts)
   else
