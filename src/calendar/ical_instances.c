@@ -27,6 +27,7 @@ typedef struct {
 	ical_vevents list;
 	change *changes; /* of the series at hand, by key */
 	size_t nchanges, changes_room;
+	int64_t most; /* no instance that starts later is among the first `limit` */
 	bool no_memory;
 } reckoning;
 
@@ -92,13 +93,18 @@ static bool add(reckoning *r, const ical_vevent *e, const ical_vevent *named, in
 	ical_vevent_bounds(r->w, e, local, floating, &start, &finish);
 	if (!inside(r->w, start, finish))
 		return false;
+	if (start > r->most) {
+		out->truncated = true;
+		return false;
+	}
 	if (out->count == out->room) {
 		size_t room = out->room ? out->room * 2 : 256;
 		ical_instance *at;
 
-		/* However many there are, little more than the answer is kept. */
-		if (out->count > 65536 && out->count / 4 > r->w->limit) {
+		/* However many there are, little more than the answer is kept, and nothing behind it looked for. */
+		if (out->count > 65536 && out->count / 4 > r->w->limit && r->w->limit > 0) {
 			ical_instances_settle(out, r->w->limit);
+			r->most = out->at[out->count - 1].start;
 		} else {
 			at = more_room(r, out->at, room, sizeof *at);
 			if (!at)
@@ -305,6 +311,14 @@ static bool ended(const ical_vevent *master, const struct rrule *rule)
 	return until < master->first.local;
 }
 
+/* A local time of a series behind all that begin at an instant: clocks may be put forward or back around it. */
+static int64_t local_at(const ical_vevent *master, struct tz_zone *floating, int64_t instant)
+{
+	struct tz_zone *zone = master->first.date ? NULL : master->first.zoned ? master->first.zone : floating;
+
+	return tz_to_local(zone, instant) + SLACK + CIVIL_DAY;
+}
+
 /* Local times of the window in the zone of a series, wider by what clocks may be put forward or back. */
 static void local_window(const reckoning *r, const ical_vevent *master, struct tz_zone *floating, int64_t *low,
 			 int64_t *high)
@@ -319,7 +333,7 @@ static void local_window(const reckoning *r, const ical_vevent *master, struct t
 	if (w->from != INT64_MIN && w->from - (finish - start) > CIVIL_BEGIN + 2 * CIVIL_DAY)
 		*low = tz_to_local(zone, w->from - (finish - start)) - SLACK - CIVIL_DAY;
 	if (w->to != INT64_MAX && w->to < CIVIL_END - 2 * CIVIL_DAY)
-		*high = tz_to_local(zone, w->to) + SLACK + CIVIL_DAY;
+		*high = local_at(master, floating, w->to);
 }
 
 static bool expand(reckoning *r, const ical_vevent *master, struct recur_set *set, bool ended_before)
@@ -335,6 +349,8 @@ static bool expand(reckoning *r, const ical_vevent *master, struct recur_set *se
 	if (!it)
 		return false;
 	while ((n = recur_iter_fill(it, times, sizeof times / sizeof *times)) > 0) {
+		if (r->most != INT64_MAX && local_at(master, floating, r->most) < high)
+			high = local_at(master, floating, r->most);
 		for (i = 0; i < n && times[i] < high && found <= r->w->limit; i++) {
 			start_known |= times[i] == master->first.local;
 			if (change_at(r, times[i]))
@@ -438,7 +454,7 @@ static void leave(reckoning *r, uint32_t first)
 
 bool ical_instances_of(const ical_doc *doc, const ical_window *window, ical_instances *out)
 {
-	reckoning r = { .doc = doc, .w = window, .out = out };
+	reckoning r = { .doc = doc, .w = window, .out = out, .most = INT64_MAX };
 	uint32_t slot;
 
 	*out = (ical_instances){ .at = NULL };

@@ -152,6 +152,25 @@ describe("the instances of a text", function()
     assert.is_true(truncated)
   end)
 
+  it("are the first of however many there are", function()
+    local lines = { "BEGIN:VCALENDAR" }
+    for i = 1, 3000 do
+      lines[#lines + 1] = ("BEGIN:VEVENT\r\nUID:e%04d\r\nDTSTART:2025%02d01T000000Z\r\nRRULE:FREQ=SECONDLY;INTERVAL=%d\r\nEND:VEVENT")
+        :format(i, i % 3 + 1, i % 7 + 1)
+    end
+    lines[#lines + 1] = "END:VCALENDAR\r\n"
+    local text = table.concat(lines, "\r\n")
+    local began = os.clock()
+    local list, truncated = ical.instances(text, { limit = 2000 })
+    assert.is_true(os.clock() - began < 5)
+    assert.is_true(truncated)
+    assert.equal(2000, #list)
+    -- A thousand begin together, those of every second go on with the next.
+    assert.equal(1735689600, list[1000].start)
+    assert.equal(1735689601, list[1001].start)
+    for i = 2, #list do assert.is_true(list[i - 1].start < list[i].start or list[i - 1].uid < list[i].uid) end
+  end)
+
   it("of a single event without a calendar around it are found", function()
     local list = ical.instances "BEGIN:VEVENT\r\nUID:a\r\nDTSTART:20250330T023000Z\r\nEND:VEVENT\r\n"
     assert.same({ { uid = "a", start = 1743301800, finish = 1743301800 } }, list)
