@@ -24,6 +24,8 @@ return {
     granted = google.granted,
   },
 
+  options = { "page_size" },
+
   can = {
     write = true, push = true, incremental = true, contacts = true, resources = true, coworkers = true, freebusy_of_others = true,
     conference = true, calendars = true, rsvp = true,

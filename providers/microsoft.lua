@@ -17,6 +17,7 @@ return {
   title = "Microsoft Outlook",
   aliases = { "outlook_calendar", "outlook", "OUTLOOK" },
 
+  options = { "events_delta", "subscription_lifetime" },
   urls = { graph = "https://graph.microsoft.com/v1.0" },
   auth = {
     kind = "oauth2", pkce = true,

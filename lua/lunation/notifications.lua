@@ -8,8 +8,8 @@ local ratelimit = require "lunation.ratelimit"
 
 local notifications = {}
 
---- Notices of one request, at most.
-local MOST = 1000
+--- Notices of one request, at most; and those that prove nothing, after which nothing further is looked at.
+local MOST, MOST_FORGED = 1000, 20
 
 local function respond(req, err)
   local status = math.type(err.status) == "integer" and err.status or errors.status(err)
@@ -32,10 +32,12 @@ local function receive(engine, limit)
       log.debug("a notice cannot be read", { provider = provider.name, error = tostring(result) })
       return nil, errors.new("invalid_request", "the notice cannot be read")
     end
+    local forged = 0
     for index, notice in ipairs(result.notices or {}) do
-      if index > MOST then break end
-      engine.subscriptions:notice(provider, notice)
+      if index > MOST or forged == MOST_FORGED then break end
+      if not engine.subscriptions:notice(provider, notice) then forged = forged + 1 end
     end
+    if forged > 0 then log.info("notices that prove nothing were passed over", { provider = provider.name, notices = forged }) end
     return result.response or { status = 202, headers = {}, body = "" }
   end
 end

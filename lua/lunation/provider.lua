@@ -47,6 +47,7 @@ local M = {}
 ---@field calendars fun(account:table):table[]?, lunation.Error?
 ---@field changes fun(account:table, calendar:table, state:table?):(fun():table?, lunation.Error?)
 ---@field urls table<string, string>?     where the service is; the configuration's `urls` come first, and a token goes nowhere else
+---@field options string[]? what else the configuration may say of it; `lunation check` then knows which names are misspelt
 ---@field limits {concurrency:integer?, buckets:{requests:integer, seconds:number}[]?}? what the service allows an account
 ---@field watches "calendar"|"account"|nil what one subscription is of
 ---@field classify (fun(answer:lunation.http.Answer):lunation.Classified?)?
@@ -87,6 +88,7 @@ local rules = {
   { "event", "a mapping", is_mapping },
   { "calendar", "a mapping", is_mapping },
   { "contact", "a mapping", is_mapping, optional = true },
+  { "options", "a list of strings", is_list_of_strings, optional = true },
 }
 
 local kinds = { oauth2 = true, basic = true, none = true }
@@ -174,6 +176,10 @@ local function validate(provider, name, file)
     return nil, wrong(file, "watches", 'must be "calendar" or "account"')
   end
   if provider.urls ~= nil and type(provider.urls) ~= "table" then return nil, wrong(file, "urls", "must be a table") end
+  -- A token goes to these and nowhere else, whatever a link in an answer says.
+  if provider.auth.kind == "oauth2" and not next(provider.urls or {}) then
+    return nil, wrong(file, "urls", "must name the addresses of the service")
+  end
   if provider.limits ~= nil then
     local fine, problem = validate_limits(provider.limits, file)
     if not fine then return nil, problem end

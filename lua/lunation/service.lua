@@ -9,6 +9,7 @@ local notifications = require "lunation.notifications"
 local origins = require "lunation.origins"
 local router = require "lunation.router"
 local server = require "lunation.server"
+local settings = require "lunation.oauth.settings"
 
 local service = {}
 
@@ -146,9 +147,13 @@ function service.check(cfg)
   local engine = unopened(cfg)
   try("providers", function() return engine.providers end)
   try("routes", routes_of, engine)
-  for name in pairs(cfg.providers) do
-    if rawget(engine, "providers") and not engine.providers:get(name) then
+  for name, given in pairs(rawget(engine, "providers") and cfg.providers or {}) do
+    local provider = engine.providers:get(name)
+    if not provider then
       problems[#problems + 1] = ("provider `%s` is configured, but there is no such provider"):format(name)
+    elseif provider.auth.kind == "oauth2" then
+      local faults = settings.faults(provider, given)
+      table.move(faults, 1, #faults, #problems + 1, problems)
     end
   end
   for _, listener in ipairs(cfg.listeners) do

@@ -210,4 +210,33 @@ describe("lunation check", function()
     assert.matches("s.lua:1:", result.stderr)
     assert.matches("none.pem", result.stderr)
   end)
+
+  it("knows the settings of providers that are misspelt", function()
+    local dir = support.tmpdir()
+    local cases = {
+      { "google", 'clientid = "a"', "there is no setting `clientid`; there are auth_method, " },
+      { "google", 'client_secret = "s"', "client_id is missing" },
+      { "google", "client_id = 5", "client_id is no string" },
+      { "microsoft", 'client_id = "a", tenant = 7', "tenant is no string" },
+      { "microsoft", 'client_id = "a", auth_method = "bsic"', "auth_method is \"post\" or \"basic\"" },
+      { "microsoft", 'client_id = "a", extras = { "mail" }', "extras: Microsoft Outlook has no `mail`" },
+      { "google", 'client_id = "a", redirect_uris = { conect = "http://x/" }', "redirect_uris.conect: there is no such address" },
+      { "google", 'client_id = "a", urls = { calender = "http://x" }', "urls.calender: there is no such address" },
+      { "google", 'client_id = "a", urls = { calendar = "ftp://x" }', "urls.calendar is no http or https address" },
+      { "gogle", 'client_id = "a"', "there is no such provider" },
+    }
+    for _, case in ipairs(cases) do
+      local path = support.write(dir .. "/c.lua", ('provider("%s", { %s })'):format(case[1], case[2]))
+      local result = run("check", "-c", path)
+      assert.are.equal(1, result.code, case[2])
+      assert.truthy(result.stderr:find(case[3], 1, true), result.stderr)
+      assert.is_nil(result.stderr:find("\n.", 1), result.stderr)
+    end
+    local good = support.write(dir .. "/good.lua", [[
+      provider("google", { client_id = "a", client_secret = "b", extras = { "contacts" }, page_size = 10,
+        redirect_uris = { command = "http://localhost:8400/" }, urls = { calendar = "http://127.0.0.1:9", token = "http://127.0.0.1:9" } })
+      provider("microsoft", { client_id = "a", auth_method = "basic", tenant = "common", subscription_lifetime = "1h" })
+    ]])
+    assert.are.equal("", run("check", "-c", good).stderr)
+  end)
 end)

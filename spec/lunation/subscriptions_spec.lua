@@ -191,6 +191,22 @@ describe("subscriptions", function()
       assert.same({}, jobs "push.sync")
     end)
 
+    it("are looked at no further when many prove nothing", function()
+      local asked, subscription = 0, opened.subscription
+      opened.subscription = function(...)
+        asked = asked + 1
+        return subscription(...)
+      end
+      provider.receive = function()
+        local notices = {}
+        for index = 1, 500 do notices[index] = { subscription = "s" .. index, token = "t", kind = "changed" } end
+        return { notices = notices }
+      end
+      assert.equal(202, post().status)
+      opened.subscription = nil
+      assert.equal(20, asked)
+    end)
+
     it("that say hello ask for nothing", function()
       assert.equal(202, notice("sync").status)
       assert.same({}, jobs "push.sync")

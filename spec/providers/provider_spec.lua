@@ -51,13 +51,15 @@ describe("providers", function()
   end)
 
   it("of OAuth say where to send people, and have what they promise", function()
-    local function acme(more, auth)
+    local function acme(more, auth, urls)
+      more = (urls or 'urls = { api = "https://a.example/api" }, ') .. more
       return { acme = "return {" .. body:format("acme", ""):gsub('auth = { kind = "none" }', "auth = " .. (auth
         or [[{ kind = "oauth2", authorize = "https://a.example/auth", token = "https://a.example/token", scopes = { read = { "r" } } }]]))
         .. more .. "}" }
     end
     assert(load_with(acme('limits = { concurrency = 4, buckets = { { requests = 10, seconds = 1 } } }, watches = "account"')))
     assert.truthy(refused(acme("", [[{ kind = "oauth2", authorize = "https://a.example" }]])).message:find("auth.token", 1, true))
+    assert.truthy(refused(acme("", nil, "urls = {},")).message:find("urls: must name", 1, true))
     assert.truthy(refused(acme("limits = { concurrency = 0 }")).message:find("limits.concurrency", 1, true))
     assert.truthy(refused(acme('watches = "event"')).message:find("watches", 1, true))
     assert.truthy(refused { acme = complete("acme"):gsub("can = {", "can = { contacts = true,") }.message:find("contacts: is missing", 1, true))
