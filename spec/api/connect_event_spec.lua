@@ -338,6 +338,13 @@ describe("connect: /event", function()
       assert.equal(0, #body.attendees)
     end)
 
+    it("reaches an instance at a time that the clocks skip that day", function()
+      local master = series { start = "2026-03-28T02:30", ["end"] = "2026-03-28T02:45", timeZone = "Europe/Berlin" }
+      local id = master.id .. "_20260329T013000Z"
+      local body = changed({ id = id, calendarId = master.calendarId }, { title = "Later" })
+      assert.same({ id, "Later", "2026-03-29T01:30:00.000Z" }, { body.id, body.title, body.start })
+    end)
+
     it("does not know events that are not there", function()
       local event = made()
       local response = change({ id = "nothing", calendarId = event.calendarId }, { title = "x" })

@@ -63,6 +63,13 @@ describe("through the engine at Google", function()
     return list
   end
 
+  local function keys(map)
+    local list = {}
+    for key in pairs(map or {}) do list[#list + 1] = key end
+    table.sort(list)
+    return list
+  end
+
   -- The mirror after a sync is what it was after the write.
   local function agree()
     local before = {}
@@ -160,6 +167,27 @@ describe("through the engine at Google", function()
     assert.equal(7, #list)
     assert.truthy(list[1]:find("2027-03-03T19:00:00", 1, true))
     agree()
+  end)
+
+  it("an instance at a time that the clocks skip that day is changed and cancelled", function()
+    local function nightly()
+      return create {
+        ["@type"] = "Event", title = "Backup", start = "2027-03-26T02:30:00", timeZone = "Europe/Berlin", duration = "PT15M",
+        recurrenceRules = { { ["@type"] = "RecurrenceRule", frequency = "daily", count = 5 } },
+      }
+    end
+    local key = "2027-03-28T02:30:00"
+    local row = assert(update(nightly(), { title = "Later" }, "this", key))
+    agree()
+    local event = store:event(calendar.key, row.id).event
+    assert.same({ key }, keys(event.recurrenceOverrides))
+    assert.equal("Later", event.recurrenceOverrides[key].title)
+    assert.equal("2027-03-28T03:30:00+02:00", instances(row.id)[3])
+    row = nightly()
+    assert(engine.write:delete { calendar = calendar, id = row.id, recurrenceId = key, scope = "this" })
+    agree()
+    assert.same({ [key] = { excluded = true } }, store:event(calendar.key, row.id).event.recurrenceOverrides)
+    assert.equal(4, #instances(row.id))
   end)
 
   it("this and the following become a series of their own", function()

@@ -283,6 +283,20 @@ describe("an event written to Microsoft", function()
     assert.equal(tz.to_utc("2027-03-29T09:00:00", "America/New_York"), last.start)
   end)
 
+  it("has an instance at a time that the clocks skip that day", function()
+    local native = assert(create({ start = "2027-03-26T02:30:00" }, "FREQ=DAILY;COUNT=5"))
+    local key = "2027-03-28T02:30:00"
+    native = assert(update(native, function(event) return model.edit_this(event, key, { title = "Later" }) end))
+    same_as_upstream(native)
+    local found = read(native).recurrenceOverrides
+    assert.equal(key, (next(found)))
+    assert.equal("Later", found[key].title)
+    assert.is_nil(next(found, key))
+    native = assert(update(native, function(event) return model.edit_this(event, key, json.null) end))
+    same_as_upstream(native)
+    assert.same({ [key] = { excluded = true } }, read(native).recurrenceOverrides)
+  end)
+
   it("has a meeting in Teams, once and for all", function()
     local native = assert(create { ["lunation:conference"] = { generate = true, provider = "microsoft-teams" }, description = "Agenda" })
     local room = read(native)["lunation:conference"]

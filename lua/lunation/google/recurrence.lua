@@ -33,7 +33,7 @@ local function key_of(text, tzid, event)
   if kind == "date" then return at:sub(1, 10) .. event.start:sub(11) end
   local from = kind == "utc" and "UTC" or tzid and zone.canonical(tzid) or event.timeZone
   if from == event.timeZone then return at end
-  return clock.to_local(clock.to_utc(at, from), event.timeZone)
+  return clock.key(clock.to_utc(at, from), event)
 end
 
 -- --- rules ---

@@ -83,8 +83,7 @@ local function key_of(event, series)
     return date:find("^%d%d%d%d%-%d%d%-%d%d$") and date .. "T00:00:00" or nil
   end
   if type(original.date) == "string" then return original.date .. series.start:sub(11) end
-  local instant = time.instant(original)
-  return instant and clock.to_local(instant, series.timeZone)
+  return clock.key(time.instant(original), series)
 end
 
 local function refuse(native, field, why)

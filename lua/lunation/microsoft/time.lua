@@ -131,7 +131,7 @@ function M.key(original, event, author)
   if not utc then return nil end
   local at = utc:sub(1, 19)
   if event.showWithoutTime then return date_of(at, "UTC", author) .. "T00:00:00" end
-  return clock.to_local(clock.to_utc(at, "UTC"), event.timeZone or "UTC")
+  return clock.key(clock.to_utc(at, "UTC"), event)
 end
 
 ---The original start of an instance, as Graph writes it.

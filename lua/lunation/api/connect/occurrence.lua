@@ -3,6 +3,7 @@
 -- The id of an instance is the id of its series, an underscore, and its original start: `20250309T063000Z`, for dates
 -- `20250309`, without zone `20250309T063000`.
 
+local clock = require "lunation.ical.clock"
 local datetime = require "lunation.api.connect.datetime"
 local errors = require "lunation.errors"
 local model = require "lunation.model"
@@ -70,7 +71,7 @@ local function recurrence_id(suffix, event)
   if not value then return nil end
   if event.showWithoutTime then return not value.time and value.date .. "T00:00:00" or nil end
   if not value.time then return nil end
-  if event.timeZone then return value.offset and (tz.to_local(value.epoch, event.timeZone)) or nil end
+  if event.timeZone then return value.offset and clock.key(value.epoch, event) or nil end
   return not value.offset and value.date .. "T" .. value.time or nil
 end
 
