@@ -107,7 +107,7 @@ build/fuzz/%: fuzz/%.c $(HDR) $$(FUZZ_$$*)
 
 # Random recurrence rules against python-dateutil and rrule-temporal, from SEED on, and what libical makes of such.
 SEED ?= 1
-fuzz-rrule: deps-quick all clients build/recurrence-libical
+fuzz-rrule: deps-fuzz-rrule all clients build/recurrence-libical
 	build/lunation run tools/fuzz_rrule.lua $(FUZZ_SECONDS) $(SEED)
 build/recurrence-libical: spec/clients/recurrence_libical.c
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $< -lical
@@ -125,6 +125,8 @@ deps-bench-http:
 	@tools/packages $(DEPS_BUILD) $(DEPS_BENCH) lua-cjson curl openssl
 deps-bench-core:
 	@tools/packages $(DEPS_BUILD) $(DEPS_CORE) python3 python3-venv node:nodejs npm:npm
+deps-fuzz-rrule:
+	@tools/packages $(DEPS_BUILD) python3-dateutil python3-venv node:nodejs npm:npm
 deps-fuzz:
 	@tools/packages $(DEPS_BUILD) $(DEPS_FUZZ)
 
@@ -200,4 +202,4 @@ install: all
 clean:
 	rm -rf build build-san
 
-.PHONY: all run caldav test test-quick test-san test-neon lint format fuzz-rrule deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz fuzz bench-http clients bench-events bench-sync windows-zones install clean
+.PHONY: all run caldav test test-quick test-san test-neon lint format fuzz-rrule deps deps-quick deps-test deps-bench deps-bench-http deps-bench-core bench-core deps-fuzz deps-fuzz-rrule fuzz bench-http clients bench-events bench-sync windows-zones install clean
