@@ -385,7 +385,7 @@ static void begin_sets(struct rrule_iter *it)
 
 	it->period = 0;
 	it->npicked = it->picked_at = 0;
-	it->year = it->first_year - 1;
+	it->year = -1; /* DTSTART's week may begin in the year before */
 	if (it->rule.has_count || from <= it->start)
 		return;
 	civil_from_seconds(from, &c);
