@@ -1,5 +1,5 @@
-/* Fuzzes what is made of a calendar text: its events, their instances and busy times in a window, the text and the jCal that they
- * become. Whatever the text, there is an answer or an error, never a mistake of the program; no more instances come than were
+/* Fuzzes what is made of a calendar text: its events, their instances (both ways) and busy times in a window, the text and the jCal
+ * that they become. Whatever the text, there is an answer or an error, never a mistake of the program; no more instances come than were
  * asked for, in order. Run in the root folder. */
 #include "modules.h"
 
@@ -18,6 +18,12 @@ static const char setup[] =
 	"  if not tree then return assert(warnings.line and warnings.message) end\n"
 	"  local list, truncated = ical.instances(tree, { from = '20250101T000000Z', to = '20260101T000000Z', limit = 50 })\n"
 	"  assert(#list <= 50 and type(truncated) == 'boolean')\n"
+	/* what is reckoned in C is what is reckoned from the tree */
+	"  local plain, cut = ical.instances(text, { from = '20250101T000000Z', to = '20260101T000000Z', limit = 50 })\n"
+	"  assert(#plain == #list and cut == truncated)\n"
+	"  for i, one in ipairs(list) do\n"
+	"    assert(one.start == plain[i].start and one.finish == plain[i].finish and one.uid == plain[i].uid)\n"
+	"  end\n"
 	"  for i, one in ipairs(list) do\n"
 	"    assert(one.finish >= one.start and (i == 1 or list[i - 1].start <= one.start))\n"
 	"  end\n"
