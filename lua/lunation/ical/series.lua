@@ -53,7 +53,7 @@ function M.collect(root)
         for _, p in ipairs(child.properties) do
           if p.name == "UID" then uid = uid or p.value elseif p.name == "RECURRENCE-ID" then id = id or p.value end
         end
-        uid = uid and tree.unescape(uid):match("^%s*(.-)%s*$")
+        if uid and uid:find "[%s\\]" then uid = tree.unescape(uid):match("^%s*(.-)%s*$") end
         if not uid or uid == "" then uid = M.made_uid(child) end
         local series = by_uid[uid]
         if not series then
