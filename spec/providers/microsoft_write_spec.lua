@@ -197,6 +197,29 @@ describe("an event written to Microsoft", function()
     end
   end)
 
+  it("is at the calendar's time where it floats", function()
+    calendar.timeZone = "Europe/Berlin"
+    local native = assert(create { timeZone = json.null })
+    assert.same({ dateTime = "2026-12-07T08:00:00.0000000", timeZone = "UTC" }, native.start)
+    local back = read(native)
+    assert.same({ "2026-12-07T09:00:00", "PT1H", "Europe/Berlin" }, { back.start, back.duration, back.timeZone })
+    native = assert(create({ timeZone = json.null, recurrenceOverrides = {
+      ["2026-12-08T09:00:00"] = { title = "Other", start = "2026-12-08T10:00:00" }, ["2026-12-09T09:00:00"] = { excluded = true },
+    } }, "FREQ=DAILY;COUNT=4"))
+    back = read(native)
+    assert.same({ "2026-12-07T09:00:00", "Europe/Berlin" }, { back.start, back.timeZone })
+    assert.same({
+      ["2026-12-08T09:00:00"] = { title = "Other", start = "2026-12-08T10:00:00" }, ["2026-12-09T09:00:00"] = { excluded = true },
+    }, back.recurrenceOverrides)
+    local after = assert(update(create(), function(event)
+      event.timeZone, event.start = nil, "2026-12-10T07:00:00"
+      return event
+    end))
+    back = read(after)
+    assert.same({ "2026-12-10T07:00:00", "Europe/Berlin" }, { back.start, back.timeZone })
+    same_as_upstream(after)
+  end)
+
   local function overrides(native)
     local list = {}
     for key, patch in pairs(read(native).recurrenceOverrides or {}) do

@@ -198,6 +198,34 @@ function M.write(native, event)
   return true
 end
 
+-- A wall-clock time that was written as one of UTC.
+local function put(native, name, zone)
+  local at = native[name]
+  if type(at) == "table" and at ~= null and at.timeZone == "UTC" then native[name] = { dateTime = at.dateTime, timeZone = M.name(zone) } end
+end
+
+---An event whose times float is one of the calendar's zone: Outlook has no other.
+---@param native table as M.write left it
+---@param zone string? of the calendar
+---@return table native the same where its times do not float
+function M.settle(native, zone)
+  if native.isAllDay == true or not zone or M.name(zone) == "UTC" or property.data(native).timeZone ~= "floating" then return native end
+  local settled = mapping.copy(native)
+  put(settled, "start", zone)
+  put(settled, "end", zone)
+  settled.originalStartTimeZone, settled.originalEndTimeZone = M.name(zone), M.name(zone)
+  if type(settled.recurrence) == "table" and settled.recurrence ~= null then settled.recurrence.range.recurrenceTimeZone = M.name(zone) end
+  for _, exception in ipairs(type(settled.exceptionOccurrences) == "table" and settled.exceptionOccurrences or {}) do
+    if exception.id == nil then
+      put(exception, "start", zone)
+      put(exception, "end", zone)
+      exception.originalStart = M.original(M.local_time(exception.originalStart), { timeZone = zone })
+    end
+  end
+  property.keep(settled, "timeZone", to_keep(zone))
+  return settled
+end
+
 -- Several fields of one event are made of its times, which are read once.
 local function times_of(native, context)
   if context and context.times_of == native then return context.times, context.no_times end

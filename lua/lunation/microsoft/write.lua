@@ -268,7 +268,7 @@ end
 ---@return lunation.Error?
 function M.create(account, calendar, native, options)
   options = options or {}
-  native = mapping.copy(native)
+  native = time.settle(mapping.copy(native), calendar.timeZone)
   local uid = options.id and reader.uid_of(options.id) or property.get(native, property.UID)
   if uid then property.set(native, property.UID, uid) end
   if native.onlineMeeting ~= nil or native.onlineMeetingUrl ~= nil then
@@ -339,6 +339,7 @@ function M.update(account, calendar, native, options)
   local fine
   fine, err = editable(before)
   if not fine then return nil, err end
+  native = time.settle(native, calendar.timeZone)
   local sent = M.difference(before, native, calendar)
   local there = before
   if next(sent) then
