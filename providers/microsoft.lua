@@ -15,7 +15,7 @@ end
 return {
   name = "microsoft",
   title = "Microsoft Outlook",
-  aliases = { "outlook_calendar", "outlook", "OUTLOOK" },
+  aliases = { "outlook_calendar", "outlook" },
 
   options = { "events_delta", "subscription_lifetime" },
   urls = { graph = "https://graph.microsoft.com/v1.0" },

@@ -270,6 +270,21 @@ describe("an account of an OAuth provider", function()
       assert.is_false(support.listening(port))
     end)
 
+    it("gives its grant back when its application is removed", function()
+      local store = server.engine.store
+      assert(store:app_add { id = "leaving", name = "Leaving", redirect_uris = {} })
+      local user = assert(store:user("leaving", "u", { create = true }))
+      local account = assert(store:account_add {
+        user = user.id, provider = "acme", identity = "leaving@example.com", credentials = { access_token = "a", refresh_token = "leaving-refresh" },
+      })
+      local result = support.lunation {
+        "app", "remove", "leaving", "-c", server.config, env = { LUNATION_DATA = server.dir }, cwd = server.dir,
+      }
+      assert.equal(0, result.code, result.stderr)
+      assert.equal("leaving-refresh", at.revoked[#at.revoked])
+      assert.is_nil(store:account(account.id))
+    end)
+
     it("takes a token that works already", function()
       at.tokens.fixed = true
       at.answers = { me "fixed@example.com" }

@@ -4,6 +4,9 @@ local arguments = require "lunation.cli.arguments"
 local errors = require "lunation.errors"
 local output = require "lunation.cli.output"
 
+--- Accounts whose grants are given back at a time.
+local SIDE_BY_SIDE = 8
+
 local json_option = { help = "as JSON" }
 
 -- A value of a URL option: absolute, without a fragment (RFC 6749 section 3.1.2).
@@ -55,7 +58,14 @@ end
 local function remove(words, _, context)
   local engine, err = context:engine()
   if not engine then return nil, err end
-  local removed
+  local accounts, removed
+  accounts, err = engine.store:accounts { app = words[1] }
+  if not accounts then return nil, err end
+  local work = {}
+  for index, account in ipairs(accounts) do
+    work[index] = function() return require("lunation.accounts").remove(engine, account) end
+  end
+  require("lunation.task").all(work, { limit = SIDE_BY_SIDE })
   removed, err = engine.store:app_remove(words[1])
   if err then return nil, err end
   if not removed then return nil, errors.new("not_found", ("there is no app `%s`"):format(words[1])) end
