@@ -14,7 +14,8 @@ local clock = require "lunation.ical.clock"
 local M = {}
 
 local TYPES = { BUSY = "BUSY", ["BUSY-TENTATIVE"] = "BUSY-TENTATIVE", ["BUSY-UNAVAILABLE"] = "BUSY-UNAVAILABLE", FREE = "FREE" }
-local LIMIT = 1000000
+-- The most instances that are looked at: a text of more in the window is refused, as an answer from a part of them would be wrong.
+local LIMIT = 250000
 
 -- --- sets of intervals: sorted arrays of {start, finish} ---
 
@@ -58,13 +59,27 @@ local function add(busy, kind, start, finish, window)
   if finish > start and kind ~= "FREE" then table.insert(busy[kind], { start, finish }) end
 end
 
+-- Events that can take no time need no expanding: those without a length, and what is free or cancelled, all of it.
+local function takes_time(event)
+  if event.recurrenceOverrides then return true end
+  if event.freeBusyStatus == "free" or event.status == "cancelled" then return false end
+  return event.duration ~= nil or event.showWithoutTime == true
+end
+
 local function add_events(busy, events, window, zone, floating)
-  local list, why = instances.instances(events, { from = window.from, to = window.to, tzid = zone, floating = floating, limit = LIMIT })
-  if not list then return nil, why end
-  for _, instance in ipairs(list) do
-    local event = instance.event
-    if event.freeBusyStatus ~= "free" and event.status ~= "cancelled" then
-      add(busy, event.status == "tentative" and "BUSY-TENTATIVE" or "BUSY", instance.start, instance.finish, window)
+  local left = LIMIT
+  for _, each in ipairs(events) do
+    if takes_time(each) then
+      local list, more = instances.instances({ each }, { from = window.from, to = window.to, tzid = zone, floating = floating, limit = left })
+      if not list then return nil, more end
+      if more then return nil, ("more than %d instances are in that time"):format(LIMIT) end
+      left = left - #list
+      for _, instance in ipairs(list) do
+        local event = instance.event
+        if event.freeBusyStatus ~= "free" and event.status ~= "cancelled" then
+          add(busy, event.status == "tentative" and "BUSY-TENTATIVE" or "BUSY", instance.start, instance.finish, window)
+        end
+      end
     end
   end
   return true

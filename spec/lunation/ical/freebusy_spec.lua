@@ -47,6 +47,16 @@ describe("busy times", function()
     assert.same({ "BUSY 03 05:00 04 05:00" }, busy(day, { tzid = "America/New_York" }))
   end)
 
+  it("are told of all or of nothing", function()
+    local endless = event("a", "DTSTART:20250101T000000Z", "DURATION:PT1S", "RRULE:FREQ=SECONDLY")
+    local list, err = ical.freebusy(text(endless), { from = "20250303T000000Z", to = "20250403T000000Z" })
+    assert.is_nil(list)
+    assert.matches("more than 250000 instances", err.message)
+    assert.same({ "BUSY 03 00:00 04 00:00" }, busy(text(endless), { from = "20250303T000000Z", to = "20250304T000000Z" }))
+    -- What takes no time costs none either.
+    assert.same({}, busy(text(event("a", "DTSTART:20250101T000000Z", "RRULE:FREQ=SECONDLY")), { to = "20350101T000000Z" }))
+  end)
+
   it("come from VFREEBUSY with their types", function()
     assert.same({ "BUSY 03 01:00 03 03:00", "BUSY-UNAVAILABLE 03 04:00 03 05:00", "BUSY 03 08:00 03 09:00" }, busy(text(
       "BEGIN:VFREEBUSY", "FREEBUSY:20250303T010000Z/20250303T020000Z,20250303T020000Z/PT1H",
