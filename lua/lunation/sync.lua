@@ -70,7 +70,7 @@ function Sync:_calendars(run)
   if not run.force and account.calendars_at and account.calendars_at > run.started - age then return true end
   local natives, err = run.provider.calendars(account)
   if not natives then return nil, err end
-  local list = {}
+  local list, incomplete = {}, false
   for _, native in ipairs(natives) do
     local calendar, failure = run.provider.calendar:to(native)
     if calendar then
@@ -78,13 +78,14 @@ function Sync:_calendars(run)
       for field, value in pairs(calendar) do row[field] = value end
       list[#list + 1] = row
     else
+      incomplete = true
       local original = json.encode(native, { sorted = true, utf8 = "replace" })
       run.problem = run.problem or errors.new("invalid_answer", "a calendar cannot be read: " .. tostring(failure),
         { reason = errors.from(failure).code, details = { original = original } })
       log.warn("a calendar cannot be read", { account = account.id, error = tostring(failure) })
     end
   end
-  local counts, problem = self.store:calendars_sync(account.id, list, run.fence)
+  local counts, problem = self.store:calendars_sync(account.id, list, run.fence, incomplete)
   if not counts then return nil, problem end
   account.calendars_at = run.started
   return true

@@ -116,6 +116,25 @@ describe("the mirror", function()
     assert.equal("invalid_answer", opened:account(account.id).error.code)
   end)
 
+  it("keeps a calendar that the list may name and nobody can read", function()
+    batches.home = { { upserts = { native("a", "at home") }, reset = true, more = false, state = { n = 1 } } }
+    assert(engine.sync:account(account.id, { force = true }))
+    local key = opened:calendar_by_id(account.id, "home").key
+    local to = server.provider.calendar.to
+    server.provider.calendar.to = function(self, given)
+      if given.id == "home" then return nil, errors.new("invalid_request", "id: is missing") end
+      return to(self, given)
+    end
+    batches.home = { { upserts = {}, state = { n = 1 } } }
+    assert(engine.sync:account(account.id, { force = true }))
+    assert.equal("invalid_answer", opened:account(account.id).error.code)
+    assert.same({ a = "at home" }, titles "home")
+    server.provider.calendar.to = to
+    assert(engine.sync:account(account.id, { force = true }))
+    assert.is_nil(opened:account(account.id).error)
+    assert.equal(key, opened:calendar_by_id(account.id, "home").key)
+  end)
+
   it("syncs the other calendars when the answers about one are useless", function()
     for _, code in ipairs { "answer_not_json", "answer_too_large", "endless_listing" } do
       batches.home = { function() return nil, errors.new(code, "what came is useless", { details = { original = "<html>" } }) end }

@@ -144,8 +144,9 @@ end
 ---@param account integer
 ---@param list lunation.Calendar[] canonical
 ---@param fence lunation.store.Fence?
+---@param incomplete boolean? there are further ones, nobody knows which: none goes
 ---@return { created: integer, updated: integer, deleted: integer }?, lunation.Error?
-function calendars:calendars_sync(account, list, fence)
+function calendars:calendars_sync(account, list, fence, incomplete)
   local texts = {}
   for index, calendar in ipairs(list) do
     local text, unfit = json.encode(calendar, { sorted = true, utf8 = "replace" })
@@ -177,7 +178,7 @@ function calendars:calendars_sync(account, list, fence)
       named[calendar.id] = true
     end
     for id, row in pairs(known) do
-      if not named[id] then
+      if not named[id] and not incomplete then
         sql.run("DELETE FROM calendars WHERE key = ?", row.key)
         counts.deleted = counts.deleted + 1
       end
