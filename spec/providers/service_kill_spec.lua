@@ -29,7 +29,7 @@ for _, name in ipairs(services.names) do
       return json.decode(result.stdout)
     end
 
-    for _, operation in ipairs { "create", "create_once", "this", "following", "delete", "delete_following" } do
+    for _, operation in ipairs { "create", "create_once", "create_series", "this", "following", "delete", "delete_following" } do
       it(operation .. " leaves all of it or nothing", function()
         local dir = service:prepare()
         local nothing = service:recovered(dir)

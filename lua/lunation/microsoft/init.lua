@@ -10,7 +10,7 @@ local write = require "lunation.microsoft.write"
 return {
   classify = request.classify,
   changes = sync.changes,
-  fetch = reader.one, original = reader.original, new_id = reader.new_id,
+  fetch = write.fetch, original = reader.original, new_id = reader.new_id,
   create = write.create, update = write.update, delete = write.delete, rsvp = write.rsvp,
   freebusy = freebusy.freebusy, resources = places.resources, coworkers = places.coworkers,
   watch = subscription.watch, renew = subscription.renew, unwatch = subscription.unwatch, receive = subscription.receive,

@@ -20,6 +20,10 @@ local WRITABLE = {
   "hideAttendees", "allowNewTimeProposals", "responseRequested",
 }
 
+-- A new series with exceptions is made by several requests. Until the last of them it bears this mark among what is kept with it, by
+-- which one that was cut off is known: it counts as none.
+local UNFINISHED = "unfinished"
+
 local TRANSACTIONS = "0d6e6a52-7c61-4c1e-9a0b-5b2f6f0c3a77"
 
 local function null_or(v)
@@ -259,6 +263,18 @@ local function transaction_of(options)
   return options.transaction or crypto.uuid5(TRANSACTIONS, tostring(options.id))
 end
 
+-- The exceptions of a series that has just been made; a second try may find some of them done. Then the mark goes.
+local function finish(account, calendar, made, native)
+  local count, err = settle(account, calendar, made, native)
+  if not count then return nil, err end
+  property.keep(made, UNFINISHED, nil)
+  local marked = json.array { { id = property.DATA, value = property.get(made, property.DATA) } }
+  local answer
+  answer, err = request.send(account, "PATCH", request.event(calendar, made.id), { json = { singleValueExtendedProperties = marked }, idempotent = true })
+  if not answer then return nil, err end
+  return whole(account, calendar, made.id)
+end
+
 ---Creates an event. Sent again, it finds the one that was made before.
 ---@param account table
 ---@param calendar table
@@ -277,6 +293,8 @@ function M.create(account, calendar, native, options)
     if type(native.body) == "table" and native.body ~= json.null then native.body = { contentType = native.body.contentType, content = own } end
     native.onlineMeeting, native.onlineMeetingUrl = nil, nil
   end
+  local several = native.exceptionOccurrences or native.cancelledOccurrences
+  if several then property.keep(native, UNFINISHED, true) end
   local sent = M.difference({}, native, calendar)
   for name, v in pairs(sent) do
     if v == json.null then sent[name] = nil end
@@ -307,13 +325,27 @@ function M.create(account, calendar, native, options)
     made.singleValueExtendedProperties, made.etag = sent.singleValueExtendedProperties, nil
     return made
   end
-  if native.exceptionOccurrences or native.cancelledOccurrences then
-    local count
-    count, err = settle(account, calendar, made, native)
-    if not count then return nil, err end
-    if count > 0 then return whole(account, calendar, id) end
-  end
-  return made
+  if not several then return made end
+  local finished
+  finished, err = finish(account, calendar, made, native)
+  if finished then return finished end
+  -- A series without its exceptions is not what was asked for: it is taken away again.
+  remove(account, calendar, id, nil)
+  return nil, err
+end
+
+---An event, or a series with its exceptions. A series whose making was cut off is none, and taken away.
+---@param account table
+---@param calendar table
+---@param id string of Graph, or a handle
+---@return table? native
+---@return lunation.Error? not_found
+function M.fetch(account, calendar, id)
+  local native, err = reader.one(account, calendar, id)
+  if not native or not property.data(native)[UNFINISHED] then return native, err end
+  local done, failed = remove(account, calendar, native.id, native.etag)
+  if not done then return nil, failed end
+  return nil, errors.new("not_found", "The series was never finished.", { reason = "unfinished" })
 end
 
 local function is_native(before) return type(before) == "table" and type(before.id) == "string" and type(before.start) == "table" end
