@@ -17,9 +17,9 @@ local mirror = {}
 function mirror.row(provider, native)
   if type(native.id) ~= "string" or native.id == "" then return nil, errors.new("invalid_answer", "it has no id", { field = "id" }) end
   local event, err = provider.event:to(native)
-  if not event then return nil, err end
+  if not event then return nil, err or errors.new("invalid_answer", "its mapping gives nothing") end
   local start, finish, recurring = model.span(event)
-  if not start then return nil, finish end
+  if not start then return nil, finish or errors.new("invalid_answer", "it has no start", { field = "start" }) end
   return {
     id = native.id, uid = event.uid, etag = native.etag, schedule_tag = native.schedule_tag,
     event = event, original = native, start = start, finish = finish, recurring = recurring,
@@ -161,6 +161,9 @@ local function map_again(store, run, calendar, at)
   end
 end
 
+--- Seconds after which a calendar of which something could not be read is listed anew: services mend what they gave.
+local LOOK_AGAIN = 86400
+
 --- Brings the mirror of one calendar up to date. A batch that says whether more follow is applied before the next is asked
 --- for, so that the provider may look at the mirror (`calendar.mirrored`); of others, the next tells whether it was the last.
 ---@param store lunation.Store
@@ -171,7 +174,10 @@ end
 function mirror.sync(store, run, calendar, told)
   local at, missing = store:calendar_state(calendar.key)
   if not at then return nil, missing end
+  local unreadable_since = store:unreadable_since(calendar.key)
+  local anew = unreadable_since and unreadable_since < store.clock() - LOOK_AGAIN
   if run.mapping and store:calendar_mapping(calendar.key) ~= run.mapping then
+    anew = unreadable_since ~= nil
     if at.synced_at then
       local done, failure = map_again(store, run, calendar, at)
       if not done then return nil, failure end
@@ -182,7 +188,7 @@ function mirror.sync(store, run, calendar, told)
     local row = store:event(calendar.key, id)
     return row and row.original or nil
   end
-  local following, err = run.provider.changes(run.account, calendar, at.state)
+  local following, err = run.provider.changes(run.account, calendar, not anew and at.state or nil)
   if not following then return nil, err end
   local listing = setmetatable({
     store = store, run = run, calendar = calendar, name = crypto.hex(crypto.random(8)), version = at.version, epoch = at.epoch,

@@ -116,6 +116,29 @@ describe("the mirror", function()
     assert.equal("invalid_answer", opened:account(account.id).error.code)
   end)
 
+  it("lists a calendar anew, in time, of which something could not be read", function()
+    local now = opened.clock()
+    opened.clock = function() return now end
+    batches.work = { { upserts = { native("a", "good"), { id = "x", event = { title = 5 } } }, reset = true, more = false, state = { n = 1 } } }
+    assert(engine.sync:account(account.id, { force = true }))
+    assert.equal(1, opened:unreadable(account.id).count)
+    batches.work = { { upserts = {}, more = false, state = { n = 1 } } }
+    local function state_asked()
+      asked = {}
+      assert(engine.sync:account(account.id, { force = true }))
+      for _, each in ipairs(asked) do
+        if each.calendar == "work" then return each.state end
+      end
+    end
+    assert.same({ n = 1 }, state_asked())
+    now = now + 86401
+    batches.work = { { upserts = { native("a", "good"), native("x", "mended") }, reset = true, more = false, state = { n = 2 } } }
+    assert.is_nil(state_asked())
+    assert.same({ a = "good", x = "mended" }, titles())
+    assert.is_nil(opened:account(account.id).error)
+    assert.same({ n = 2 }, state_asked())
+  end)
+
   it("keeps a calendar that the list may name and nobody can read", function()
     batches.home = { { upserts = { native("a", "at home") }, reset = true, more = false, state = { n = 1 } } }
     assert(engine.sync:account(account.id, { force = true }))

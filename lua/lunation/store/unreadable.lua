@@ -40,6 +40,13 @@ function unreadable:unreadable_note(calendar, change)
   end)
 end
 
+--- Since when something of a calendar cannot be read.
+---@param calendar integer key
+---@return number? at nil: everything can, lunation.Error?
+function unreadable:unreadable_since(calendar)
+  return self.db:read(function(sql) return sql.value("SELECT MIN(at) FROM unreadable WHERE calendar = ?", calendar) end)
+end
+
 --- What cannot be read of an account: how many, and the newest.
 ---@param account integer
 ---@return { count: integer, calendar: string?, id: string?, error: table? }?, lunation.Error?
