@@ -57,6 +57,42 @@ static void copy(writer *w, const char *from, const char *to)
 	w->run_end = to;
 }
 
+/* Whether a quoted value would be written as it stands: it needs its quotes and nothing else. */
+static bool quoted_as_it_is(const char *s, size_t length)
+{
+	bool needed = false;
+	size_t i;
+
+	if (length < 3 || s[0] != '"' || s[length - 1] != '"')
+		return false;
+	for (i = 1; i + 1 < length; i++) {
+		if (s[i] == '"' || s[i] == '^' || s[i] == '\n' || s[i] == '\r')
+			return false;
+		needed |= s[i] == ':' || s[i] == ';' || s[i] == ',';
+	}
+	return needed;
+}
+
+/* Whether the parameters from `at` on would be written as they stand. */
+static bool parameters_as_they_are(const char *line, size_t length, size_t at)
+{
+	ical_cursor c = { .line = line, .length = length, .at = at };
+	const char *s;
+	size_t n, from = at;
+
+	while (ical_next_parameter(&c, &s, &n)) {
+		bool plain;
+
+		if (s != line + from + 1 || memchr(s, '\r', n) || memchr(s, '\n', n))
+			return false;
+		while (ical_next_value(&c, &s, &n, &plain))
+			if (plain ? memchr(s, '\r', n) || memchr(s, '\n', n) : !quoted_as_it_is(s, n))
+				return false;
+		from = c.at;
+	}
+	return from == length;
+}
+
 static void put_parameters(writer *w, const char *line, size_t length, size_t at)
 {
 	ical_cursor c = { .line = line, .length = length };
@@ -65,6 +101,10 @@ static void put_parameters(writer *w, const char *line, size_t length, size_t at
 
 	while (at < length && line[at] == ' ')
 		at++;
+	if (parameters_as_they_are(line, length, at)) {
+		ical_out_put(&w->out, line + at, length - at);
+		return;
+	}
 	c.at = at;
 	while (ical_next_parameter(&c, &s, &n)) {
 		bool plain;
