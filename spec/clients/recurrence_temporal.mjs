@@ -15,7 +15,7 @@ function answer({ dtstart, rrule, limit }) {
   const times = [];
   const until = Date.now() + 200;
   try {
-    const rule = new RRuleTemporal({ rruleString: `DTSTART:${start}\nRRULE:${text}`, maxIterations: 100000 });
+    const rule = new RRuleTemporal({ rruleString: `DTSTART:${start}\nRRULE:${text}`, maxIterations: 10000 });
     rule.all((time) => {
       if (times.length >= limit) return false;
       if (Date.now() > until) throw new Error("Maximum time");
