@@ -17,6 +17,8 @@ local timer = require "lunation.timer"
 
 --- Seconds: how long before its end a token is renewed; how long the renewal is one worker's; how long others wait.
 local RENEW_BEFORE, LEASE_TTL, LEASE_WAIT = 120, 90, 60
+--- How often the store, which waits for a while itself, is asked to keep a token that was got; within the lease.
+local KEEPING = 3
 --- Seconds: the bound of the first pause, which doubles, and of the longest.
 local FIRST_PAUSE, LONGEST_PAUSE = 0.5, 32
 local ATTEMPTS = 5
@@ -64,9 +66,13 @@ local function renew_now(self, before)
   local tokens, err = client.refresh(self.provider, self.config, before)
   if not tokens then return nil, over(self, err) end
   if self.account.id then
-    local kept, failure = self.engine.store:credentials_replace(self.account.id, before, tokens)
-    if not kept then return nil, failure end
-    return kept
+    -- The old one may be good for nothing any more: a busy store is asked again.
+    local kept, failure
+    for _ = 1, KEEPING do
+      kept, failure = self.engine.store:credentials_replace(self.account.id, before, tokens)
+      if kept or failure.code ~= "busy" then break end
+    end
+    return kept, failure
   end
   return tokens
 end

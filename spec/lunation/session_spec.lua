@@ -95,6 +95,21 @@ describe("the session of an account", function()
     support.eventually(function() return store:credentials(account.id).refresh_token == "refresh-2" end)
   end)
 
+  it("keeps the rotated token though the store is busy", function()
+    setup { rotate = true }
+    at.tokens = {}
+    local busy, replace = 2, store.credentials_replace
+    store.credentials_replace = function(...)
+      busy = busy - 1
+      if busy >= 0 then return nil, errors.new("busy", "the store is busy") end
+      return replace(...)
+    end
+    assert(open().request { url = at.url .. "/api/x" })
+    store.credentials_replace = nil
+    assert.equal(-1, busy)
+    assert.equal("refresh-2", store:credentials(account.id).refresh_token)
+  end)
+
   it("says that the account has to be connected again when its grant is gone", function()
     setup()
     at.tokens, at.refresh = {}, {}
