@@ -195,6 +195,47 @@ describe("lunation.tz", function()
     end
   end)
 
+  it("reads TZif of versions 1 to 4", function()
+    local support = require "spec.support"
+    local folder = support.tmpdir()
+    -- A zone of +1 h that becomes +2 h at `change`. Where leap seconds are listed, instants are counted in another way: not ours.
+    local function block(size, change, leaps)
+      local whole = size == 8 and ">i8" or ">i4"
+      local body = whole:pack(change) .. "\1" .. (">i4BB"):pack(3600, 0, 0) .. (">i4BB"):pack(7200, 0, 2) .. "A\0B\0"
+      for i = 1, leaps do body = body .. whole:pack(78796800 + i * 31536000) .. (">i4"):pack(i + 9) end
+      return (">I4I4I4I4I4I4"):pack(0, 0, leaps, 1, 2, 4), body
+    end
+    local function file(version, change, footer, leaps, name)
+      local head = "TZif" .. (version == 1 and "\0" or tostring(version)) .. ("\0"):rep(15)
+      local counts, body = block(4, change & 0x7fffffff, leaps)
+      local text = head .. counts .. body
+      if version > 1 then
+        counts, body = block(8, change, leaps)
+        text = text .. head .. counts .. body .. "\n" .. footer .. "\n"
+      end
+      support.write(("%s/%s"):format(folder, name or "V" .. version), text)
+    end
+    file(1, 1000000000, "", 0)
+    file(2, 1000000000, "EET-2", 0)
+    file(3, 1010000000, "<+02>-2<+03>,M3.5.0/-1,M10.5.0/26", 0)
+    file(4, 1000000000, "EET-2", 0)
+    file(4, 1000000000, "EET-2", 3, "Leaps")
+    support.write(folder .. "/V5", "TZif5" .. ("\0"):rep(39))
+    support.write(folder .. "/Cut", (support.read(folder .. "/V2"):sub(1, -20)))
+    support.write(folder .. "/script.lua", [[
+      local tz = require "lunation.tz"
+      for version = 1, 4 do
+        local zone = "V" .. version
+        -- before and after the change, in summer and winter beyond the table
+        print(version, (tz.offset(999999999, zone)), (tz.offset(1010000000, zone)), (tz.offset(1751328000, zone)), (tz.offset(1767225600, zone)))
+      end
+      print((tz.offset(0, "V5")), (tz.offset(0, "Cut")), (tz.offset(0, "Leaps")))
+    ]])
+    local result = support.lunation { "run", folder .. "/script.lua", env = { TZDIR = folder } }
+    assert.equal("", result.stderr)
+    assert.equal("1\t3600\t7200\t7200\t7200\n2\t3600\t7200\t7200\t7200\n3\t3600\t7200\t10800\t7200\n4\t3600\t7200\t7200\t7200\nnil\tnil\tnil\n", result.stdout)
+  end)
+
   it("picks up a new tzdata when it is told to, and not before; who holds a zone keeps it", function()
     local support = require "spec.support"
     local folder = support.tmpdir()
