@@ -5,7 +5,7 @@ local google = require "lunation.google"
 return {
   name = "google",
   title = "Google Calendar",
-  aliases = { "google_calendar" },
+  aliases = { "google_calendar", "GOOGLE" },
 
   urls = {
     calendar = "https://www.googleapis.com/calendar/v3",

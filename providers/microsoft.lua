@@ -15,7 +15,7 @@ end
 return {
   name = "microsoft",
   title = "Microsoft Outlook",
-  aliases = { "outlook_calendar", "outlook" },
+  aliases = { "outlook_calendar", "outlook", "OUTLOOK" },
 
   options = { "events_delta", "subscription_lifetime" },
   urls = { graph = "https://graph.microsoft.com/v1.0" },

@@ -29,7 +29,11 @@ end
 describe("providers", function()
   it("that ship are there under every one of their names", function()
     local registry = assert(provider.load())
-    for name, canonical in pairs { caldav = "caldav", apple = "apple", icloud_calendar = "apple", ["local"] = "local", ics = "ics" } do
+    for name, canonical in pairs {
+      caldav = "caldav", apple = "apple", icloud_calendar = "apple", ["local"] = "local", ics = "ics",
+      google = "google", google_calendar = "google", GOOGLE = "google",
+      microsoft = "microsoft", outlook_calendar = "microsoft", outlook = "microsoft", OUTLOOK = "microsoft",
+    } do
       assert.equal(canonical, assert(registry:get(name)).name)
     end
     local unknown, err = registry:get("nobody")
