@@ -31,14 +31,15 @@ for _, name in ipairs(services.names) do
 
     for _, operation in ipairs { "create", "create_once", "create_series", "this", "following", "delete", "delete_following" } do
       it(operation .. " leaves all of it or nothing", function()
-        local dir = service:prepare()
+        local also = operation == "following" and services.course or nil
+        local dir = service:prepare(also)
         local nothing = service:recovered(dir)
         local steps = assert(run(dir, operation, 0)).steps
         local whole = service:recovered(dir)
         assert.not_equal(nothing, whole)
         local outcomes = { [nothing] = 0, [whole] = 0 }
         for step = 1, steps do
-          dir = service:prepare()
+          dir = service:prepare(also)
           assert(run(dir, operation, step) == nil, "step " .. step .. " was not reached")
           if operation == "create_once" then
             -- The client asks again under the same key: the event is there once.

@@ -6,6 +6,7 @@
 local log = require "lunation.log"
 local edit = require "lunation.write.edit"
 local intent = require "lunation.write.intent"
+local mapping = require "lunation.mapping"
 local mirror = require "lunation.mirror"
 
 local recover = {}
@@ -70,6 +71,28 @@ local function cut(writer, native, plan)
   })
 end
 
+--- Brings back to the first half of a split what its provider dropped when it was cut, and nobody wrote again: exceptions
+--- that the mirror still knows. What another has made of the series meanwhile stays.
+local function bring_back(writer, native, plan, id)
+  local row = writer.store:event(writer.calendar.key, id)
+  if not row or not edit.goes_on(row.event, plan.recurrenceId) then return native end
+  local event = writer.provider.event:to(native)
+  local meant = edit.apply(row.event, { scope = "following", recurrenceId = plan.recurrenceId, uid = plan.uid })
+  if not event or not meant or event.start ~= meant.start or not event.recurrenceRules then return native end
+  local whole, missing = mapping.copy(event), false
+  whole.recurrenceOverrides = whole.recurrenceOverrides or {}
+  for key, patch in pairs(meant.recurrenceOverrides or {}) do
+    if not whole.recurrenceOverrides[key] then whole.recurrenceOverrides[key], missing = patch, true end
+  end
+  if not missing then return native end
+  local from, unmappable = writer.provider.event:from(whole, native)
+  if not from then return nil, unmappable end
+  return writer.provider.update(writer.account, writer.calendar, from, {
+    id = native.id, etag = native.etag, schedule_tag = native.schedule_tag, scope = "all", before = native,
+    event = { before = event, after = whole }, notify = "none",
+  })
+end
+
 --- A series that was being split.
 local function split(writer, open)
   local plan = open.plan
@@ -93,6 +116,11 @@ local function split(writer, open)
       { etag = second.etag, scope = "all" })
     if not deleted and problem.code ~= "not_found" then return nil, problem end
     second = false
+  end
+  if first and second and event and not whole then
+    local restored, problem = bring_back(writer, first, plan, open.event)
+    if not restored and problem.code ~= "not_found" and problem.code ~= "invalid_request" then return nil, problem end
+    first = restored or first
   end
   local outcome = { puts = {}, drops = {} }
   local settled, unreadable = settle(writer, outcome, open.event, first, expect)
