@@ -62,7 +62,7 @@ return {
     status = event.status,
     freeBusyStatus = event.free_busy,
     ["lunation:showAs"] = event.show_as,
-    privacy = event.words("sensitivity", { public = "normal", private = { "private", "personal" }, secret = "confidential" }),
+    privacy = event.words("sensitivity", { public = "normal", private = { "private", "personal" }, secret = "confidential" }, "normal"),
     priority = event.priority,
     keywords = event.keywords,
     alerts = event.alerts,

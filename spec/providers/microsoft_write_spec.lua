@@ -506,6 +506,17 @@ describe("an event written to Microsoft", function()
     end
   end)
 
+  it("is written when Graph that throttles says when to come again", function()
+    local native = create { privacy = "private" }
+    graph.fault { match = { method = "PATCH" }, fault = "status", status = 503, retry_after = 0 }
+    local after = assert(update(native, function(event)
+      event.title, event.privacy = "again", nil
+      return event
+    end))
+    assert.same({ "again", "public" }, { read(after).title, read(after).privacy })
+    for _, body in ipairs(sent "PATCH") do assert.same({ subject = "again", sensitivity = "normal" }, body) end
+  end)
+
   it("is written in spite of what passes", function()
     local native = create()
     for _, fault in ipairs { { fault = "status", status = 503 }, { fault = "status", status = 429, retry_after = 0 } } do

@@ -27,9 +27,9 @@ end
 ---error, so that an event is never shown as something that it is not.
 ---@param path string
 ---@param words table<string, string|string[]|false> false: written by nothing
----@param silent table<string, boolean>? Graph's words that say nothing
+---@param usual string? Graph's word where the event says none; null unless told
 ---@return lunation.mapping.Entry
-function M.words(path, words, silent)
+function M.words(path, words, usual)
   local back, forth = {}, {}
   for canonical, native in pairs(words) do
     for i, word in ipairs(type(native) == "table" and native or { native }) do
@@ -41,13 +41,13 @@ function M.words(path, words, silent)
     path = path, words = words,
     read = function(native)
       local word = get(native, path)
-      if word == nil or silent and silent[word] then return nil end
+      if word == nil then return nil end
       if not back[word] then return nil, ("%q is a word that is not known"):format(tostring(word)) end
       return back[word]
     end,
     write = function(native, word)
       if word == nil then
-        native[path] = silent and next(silent) or null
+        native[path] = usual or null
         return true
       end
       if not forth[word] then return nil, ("%s is none of the words it can be"):format(tostring(word)) end

@@ -276,6 +276,9 @@ function M.classify(response)
     code = "conflict"
   elseif has({ toomanyrequests = true, applicationthrottled = true, activitylimitreached = true, errorservertoobusy = true }, reason) then
     code = "rate_limited"
+  elseif response.status == 503 and (response.headers or {})["retry-after"] then
+    -- Told when to come again, one has been throttled: nothing was carried out.
+    code = "rate_limited"
   end
   local message = has(sentences, reason) or type(said.message) == "string" and said.message ~= "" and said.message
     or ("Microsoft Graph answers with status %d"):format(response.status)
