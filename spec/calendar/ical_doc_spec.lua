@@ -137,8 +137,12 @@ describe("a calendar text", function()
     end
   end)
 
-  it("loses a byte order mark that blank lines stand before", function()
+  it("loses byte order marks outside of its components", function()
     assert.equal("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", tree.rewrite "\n\n\xEF\xBB\xBF \xEF\xBB\xBFBEGIN:VCALENDAR\nEND:VCALENDAR")
+    -- Where texts were put behind one another, and before a line that tables would be written from first.
+    local behind = tree.rewrite "BEGIN:VCALENDAR\nEND:VCALENDAR\n\xEF\xBB\xBF\nRRULE:FREQ=DAILY\n"
+    assert.equal("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\nRRULE:FREQ=DAILY\r\n", behind)
+    assert.equal(behind, tree.rewrite(behind))
   end)
 
   it("is refused by what is too much of it, with the line where that stands", function()

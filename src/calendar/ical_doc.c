@@ -309,7 +309,7 @@ static size_t octets_before(const ical_parser *p, const ical_line *line)
 {
 	if (line->length > 0 && (line->s[0] == ' ' || line->s[0] == '\t'))
 		return 1;
-	return p->doc->count == 0 && line->length >= 3 && memcmp(line->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+	return p->depth == 0 && line->length >= 3 && memcmp(line->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 }
 
 void ical_read_line(ical_parser *p, const ical_line *given)
@@ -317,12 +317,13 @@ void ical_read_line(ical_parser *p, const ical_line *given)
 	ical_line line = *given;
 	const char *colon;
 
-	/* Only the first line of a text can begin with white space; after any other it would be a fold. Nor may it
-	   begin with a byte order mark, which would be none behind the blank lines that are not written again. */
+	/* Only the first line of a text can begin with white space; after any other it would be a fold. A byte order
+	   mark outside every component is where one text was put behind another, or behind blank lines: such a line
+	   would be the first of what is written, and its mark that of the text. */
 	if (octets_before(p, &line) > 0) {
 		size_t n;
 
-		ical_complain(p, 1, "white space before the first line");
+		ical_complain(p, 1, "white space or a byte order mark before the line");
 		while ((n = octets_before(p, &line)) > 0)
 			line.s += n, line.length -= n;
 		if (p->doc->failed)
