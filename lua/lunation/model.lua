@@ -44,6 +44,17 @@ function M.participant_id(email)
   return people.id(email)
 end
 
+---Whether a calendar is one of events; others hold tasks or journals alone (RFC 4791, section 5.2.3).
+---@param calendar { components: string[]? } canonical
+---@return boolean
+function M.holds_events(calendar)
+  local components = calendar.components or {}
+  for _, name in ipairs(components) do
+    if name == "VEVENT" then return true end
+  end
+  return #components == 0
+end
+
 -- The name space of the second halves of series.
 local SPLIT_NAMESPACE = "6f3c1f8e-3d55-5d6b-9a5c-7e1d2c0b4a93"
 

@@ -7,6 +7,7 @@
 local crypto = require "lunation.crypto"
 local errors = require "lunation.errors"
 local log = require "lunation.log"
+local model = require "lunation.model"
 local task = require "lunation.task"
 local upstream = require "lunation.upstream"
 
@@ -135,13 +136,6 @@ local function keep(self, provider, ready, rows, calendar)
   return true
 end
 
-local function holds_events(calendar)
-  for _, component in ipairs(calendar.components or { "VEVENT" }) do
-    if component == "VEVENT" then return true end
-  end
-  return false
-end
-
 --- Brings the subscriptions of an account to what they should be.
 ---@param id integer
 ---@return true?, lunation.Error?
@@ -166,7 +160,7 @@ function Subscriptions:keep(id)
     for _, row in ipairs(rows) do
       if row.calendar == (target and target.key or nil) then own[#own + 1] = row end
     end
-    if not target or holds_events(target) then
+    if not target or model.holds_events(target) then
       work[#work + 1] = function() return keep(self, provider, ready, own, target or nil) end
     end
   end

@@ -536,56 +536,6 @@ describe("the HTTP server", function()
     assert.is_true(peer:ended())
   end)
 
-  it("drains: what runs is finished, what is idle ends, nothing new comes in", function()
-    local release, started = false, 0
-    local listener = listen(function()
-      started = started + 1
-      support.eventually(function() return release end)
-      return text("done")
-    end)
-    local url = listener.url
-    local idle = raw.connect(url)
-    local busy = task.spawn(function()
-      local peer = raw.connect(url)
-      peer:send(raw.get("/"))
-      local response = peer:response()
-      return response.body, response.headers.connection, (peer:ended())
-    end)
-    support.eventually(function() return started == 1 end)
-    local drained = task.spawn(function() return listener:drain(10) end)
-    assert.is_true(idle:ended())
-    assert.has_error(function() raw.connect(url) end)
-    release = true
-    assert.are.same({ true, "done", "close", true, n = 4 }, table.pack(busy:wait()))
-    assert.are.same({ true, true, n = 2 }, table.pack(drained:wait()))
-  end)
-
-  it("cuts off at the drain's deadline what does not end", function()
-    local state
-    local listener = listen(function()
-      local _ <close> = setmetatable({}, { __close = function() state = "closed" end })
-      state = "waiting"
-      timer.sleep(60)
-    end)
-    local peer = raw.connect(listener.url)
-    peer:send(raw.get("/"))
-    support.eventually(function() return state == "waiting" end)
-    assert.is_false(listener:drain(0.05))
-    assert.are.equal("closed", state)
-    assert.is_true(peer:ended())
-  end)
-
-  it("answers requests that arrived before a drain", function()
-    local listener = listen(function() return text("in time") end)
-    local peers = {}
-    for i = 1, 20 do
-      peers[i] = raw.connect(listener.url)
-      peers[i]:send(raw.get("/"))
-    end
-    assert.is_true(listener:drain(5))
-    for _, peer in ipairs(peers) do assert.are.equal("in time", peer:response().body) end
-  end)
-
   it("refuses to listen twice, or on what is no URL", function()
     local listener = listen(function() return text("") end)
     local second, err = server.listen(listener.url, {}, function() end)

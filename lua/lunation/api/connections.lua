@@ -8,6 +8,7 @@ local connecting = require "lunation.oauth.connecting"
 local errors = require "lunation.errors"
 local form = require "lunation.oauth.form"
 local json = require "lunation.json"
+local model = require "lunation.model"
 local problem = require "lunation.api.connections.problem"
 local task = require "lunation.task"
 
@@ -106,13 +107,6 @@ local function row_of(provider, account, calendar)
   }
 end
 
-local function holds_events(calendar)
-  for _, component in ipairs(calendar.components or { "VEVENT" }) do
-    if component == "VEVENT" then return true end
-  end
-  return false
-end
-
 -- A row for each calendar; for an account whose calendars are not known yet, and for a provider without an account, one.
 local function status(engine, who)
   local list = json.array {}
@@ -124,7 +118,7 @@ local function status(engine, who)
       if not calendars then return nil, failure end
       local before = #list
       for _, calendar in ipairs(calendars) do
-        if holds_events(calendar) then list[#list + 1] = row_of(provider, account, calendar) end
+        if model.holds_events(calendar) then list[#list + 1] = row_of(provider, account, calendar) end
       end
       if #list == before then list[#list + 1] = row_of(provider, account) end
     end

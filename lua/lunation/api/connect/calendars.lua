@@ -3,6 +3,7 @@
 local access = require "lunation.api.connect.access"
 local errors = require "lunation.errors"
 local json = require "lunation.json"
+local model = require "lunation.model"
 local sync = require "lunation.sync"
 local vocabulary = require "lunation.api.connect.vocabulary"
 
@@ -49,14 +50,6 @@ local function ids_of(accounts)
   return ids
 end
 
-local function holds_events(calendar)
-  if not calendar.components then return true end
-  for _, name in ipairs(calendar.components) do
-    if name == "VEVENT" then return true end
-  end
-  return #calendar.components == 0
-end
-
 ---The stored calendars of accounts, each with its account.
 ---@param engine table
 ---@param accounts table[]
@@ -68,7 +61,7 @@ function calendars.of(engine, accounts)
   local by_id, found = {}, {}
   for _, account in ipairs(accounts) do by_id[account.id] = account end
   for _, calendar in ipairs(rows) do
-    if holds_events(calendar) then found[#found + 1] = { calendar = calendar, account = by_id[calendar.account] } end
+    if model.holds_events(calendar) then found[#found + 1] = { calendar = calendar, account = by_id[calendar.account] } end
   end
   return found
 end
