@@ -7,6 +7,8 @@ local log = require "lunation.log"
 local process = require "lunation.process"
 local services = require "spec.support.services"
 
+local with_exceptions = { following = true, all = true, delete_rest = true }
+
 for _, name in ipairs(services.names) do
   describe("a process killed while it writes to " .. name .. " #slow", function()
     local service
@@ -29,9 +31,9 @@ for _, name in ipairs(services.names) do
       return json.decode(result.stdout)
     end
 
-    for _, operation in ipairs { "create", "create_once", "create_series", "this", "following", "delete", "delete_following" } do
+    for _, operation in ipairs { "create", "create_once", "create_series", "this", "following", "all", "delete", "delete_following", "delete_rest" } do
       it(operation .. " leaves all of it or nothing", function()
-        local also = operation == "following" and services.course or nil
+        local also = with_exceptions[operation] and services.course or nil
         local dir = service:prepare(also)
         local nothing = service:recovered(dir)
         local steps = assert(run(dir, operation, 0)).steps

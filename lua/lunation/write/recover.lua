@@ -35,11 +35,50 @@ local function settle(writer, outcome, id, native, expect)
   return put
 end
 
---- A write of one call: it was carried out or not, and what stands at the provider is the truth.
+--- Brings back to a series what its provider dropped when the series was changed, and nobody wrote again: exceptions that
+--- it was to have. What another has made of the series meanwhile stays.
+---@param writer lunation.Writer
+---@param native table as the provider has it now
+---@param meant lunation.Event? the series as the write was to leave it
+---@return table? native, lunation.Error?
+local function bring_back(writer, native, meant)
+  local event = writer.provider.event:to(native)
+  if not event or not meant or event.start ~= meant.start or not event.recurrenceRules then return native end
+  local whole, missing = mapping.copy(event), false
+  whole.recurrenceOverrides = whole.recurrenceOverrides or {}
+  for key, patch in pairs(meant.recurrenceOverrides or {}) do
+    if not whole.recurrenceOverrides[key] then whole.recurrenceOverrides[key], missing = patch, true end
+  end
+  if not missing then return native end
+  local from, unmappable = writer.provider.event:from(whole, native)
+  if not from then return nil, unmappable end
+  local restored, err = writer.provider.update(writer.account, writer.calendar, from, {
+    id = native.id, etag = native.etag, schedule_tag = native.schedule_tag, scope = "all", before = native,
+    event = { before = event, after = whole }, notify = "none",
+  })
+  if restored then return restored end
+  -- Another has made it a series that cannot have them any more.
+  if err.code == "not_found" or err.code == "invalid_request" then return native end
+  return nil, err
+end
+
+--- The series as an update was to leave it, by what the mirror had; nil where the provider has not changed it.
+local function meant_by(writer, open, native)
+  local row = open.plan.change and writer.store:event(writer.calendar.key, open.event)
+  if not row or row.etag == native.etag then return nil end
+  return (edit.apply(row.event, open.plan.change))
+end
+
+--- A write of one call: it was carried out or not, and what stands at the provider is the truth. That of a series whose
+--- exceptions are requests of their own may lack those that were to follow.
 local function one_call(writer, open)
   local expect = revision(writer, open.event)
   local native, err = fetch(writer, open.event)
   if native == nil then return nil, err end
+  if native then
+    native, err = bring_back(writer, native, meant_by(writer, open, native))
+    if not native then return nil, err end
+  end
   local outcome = { puts = {}, drops = {} }
   if open.kind == "create" and native and open.direction == "undo" and not open.plan.once and not open.plan.given then
     -- The caller was told that it failed.
@@ -71,26 +110,11 @@ local function cut(writer, native, plan)
   })
 end
 
---- Brings back to the first half of a split what its provider dropped when it was cut, and nobody wrote again: exceptions
---- that the mirror still knows. What another has made of the series meanwhile stays.
-local function bring_back(writer, native, plan, id)
+--- The first half of a split as it was to be, by what the mirror still knows of the series; nil where it knows no more.
+local function first_half(writer, plan, id)
   local row = writer.store:event(writer.calendar.key, id)
-  if not row or not edit.goes_on(row.event, plan.recurrenceId) then return native end
-  local event = writer.provider.event:to(native)
-  local meant = edit.apply(row.event, { scope = "following", recurrenceId = plan.recurrenceId, uid = plan.uid })
-  if not event or not meant or event.start ~= meant.start or not event.recurrenceRules then return native end
-  local whole, missing = mapping.copy(event), false
-  whole.recurrenceOverrides = whole.recurrenceOverrides or {}
-  for key, patch in pairs(meant.recurrenceOverrides or {}) do
-    if not whole.recurrenceOverrides[key] then whole.recurrenceOverrides[key], missing = patch, true end
-  end
-  if not missing then return native end
-  local from, unmappable = writer.provider.event:from(whole, native)
-  if not from then return nil, unmappable end
-  return writer.provider.update(writer.account, writer.calendar, from, {
-    id = native.id, etag = native.etag, schedule_tag = native.schedule_tag, scope = "all", before = native,
-    event = { before = event, after = whole }, notify = "none",
-  })
+  if not row or not edit.goes_on(row.event, plan.recurrenceId) then return nil end
+  return (edit.apply(row.event, { scope = "following", recurrenceId = plan.recurrenceId, uid = plan.uid }))
 end
 
 --- A series that was being split.
@@ -118,9 +142,9 @@ local function split(writer, open)
     second = false
   end
   if first and second and event and not whole then
-    local restored, problem = bring_back(writer, first, plan, open.event)
-    if not restored and problem.code ~= "not_found" and problem.code ~= "invalid_request" then return nil, problem end
-    first = restored or first
+    local restored, problem = bring_back(writer, first, first_half(writer, plan, open.event))
+    if not restored then return nil, problem end
+    first = restored
   end
   local outcome = { puts = {}, drops = {} }
   local settled, unreadable = settle(writer, outcome, open.event, first, expect)

@@ -222,6 +222,13 @@ function steps.update(writer, open, row, change)
     reply.notify = change.notify
     return answer(writer, open, base, reply)
   end
+  if base.event.recurrenceOverrides and next(base.event.recurrenceOverrides) then
+    -- Some providers take exceptions one by one: who finds the series half changed knows what was to come.
+    local noted, lost = intent.step(writer, open, {
+      plan = { change = { scope = change.scope, recurrenceId = change.recurrenceId, patch = change.patch } },
+    })
+    if not noted then return nil, lost end
+  end
   local native, outcome, last = update_merged(writer, base, change, function(current)
     return edit.apply(current.event, change)
   end)
