@@ -233,6 +233,34 @@ describe("write", function()
       agree()
     end)
 
+    it("is sent once more to a provider that failed and has the event as it was", function()
+      server:fault("update", { code = "provider_error" })
+      local row = assert(write:update { calendar = calendar, id = "series.ics", scope = "all", patch = { title = "Again" } })
+      assert.equal("Again", row.event.title)
+      agree()
+      server:fault("update", { code = "provider_error" }, 2)
+      local none, err = write:update { calendar = calendar, id = "series.ics", scope = "all", patch = { title = "Never" } }
+      assert.is_nil(none)
+      assert.equal("provider_error", err.code)
+      agree()
+    end)
+
+    it("is not sent again where the provider asks for more time than a caller has", function()
+      server:fault("update", { code = "unavailable", retry_after = 60 })
+      local none, err = write:update { calendar = calendar, id = "series.ics", scope = "all", patch = { title = "Later" } }
+      assert.is_nil(none)
+      assert.equal("unavailable", err.code)
+      agree()
+    end)
+
+    it("that moves a series is not done twice where the answer to the first was lost", function()
+      server:fault("update", { code = "timeout", after = true })
+      local row = assert(write:update { calendar = calendar, id = "series.ics", recurrenceId = "2025-03-05T09:00:00", scope = "all",
+        patch = { start = "2025-03-05T10:30:00" } })
+      assert.equal("T10:30:00", row.event.start:sub(11))
+      agree()
+    end)
+
     it("of `this` asks which", function()
       local none, err = write:update { calendar = calendar, id = "series.ics", scope = "this", patch = {} }
       assert.is_nil(none)
@@ -271,7 +299,7 @@ describe("write", function()
 
     it("takes it back later when the provider does not answer", function()
       server:fault("update", { code = "timeout" })
-      server:fault("fetch", { code = "network" })
+      server:fault("fetch", { code = "network" }, 2)
       assert.is_nil((operations.following(write, calendar)))
       assert.equal(3, #server:all("work"))
       assert(engine.sync:account(account.id, { force = true }))

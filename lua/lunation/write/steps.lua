@@ -8,7 +8,9 @@ local errors = require "lunation.errors"
 local edit = require "lunation.write.edit"
 local intent = require "lunation.write.intent"
 local mirror = require "lunation.mirror"
+local model = require "lunation.model"
 local rsvp = require "lunation.write.rsvp"
+local timer = require "lunation.timer"
 local upstream = require "lunation.upstream"
 
 local steps = {}
@@ -158,8 +160,22 @@ local function newer_base(writer, base)
   return base_of_native(writer, native, base.revision)
 end
 
+--- What providers stamp on an event themselves.
+local STAMPS = { "created", "updated", "sequence", "prodId" }
+
+--- Whether an event is what a change was to make of it.
+local function is_done(event, after)
+  local one, other = model.copy(event), model.copy(after)
+  for _, stamp in ipairs(STAMPS) do one[stamp], other[stamp] = nil, nil end
+  return model.equal(one, other)
+end
+
+--- How long a provider that failed is left alone before the change is sent once more, in seconds, at least; what it asks
+--- for beyond the longest is more than a caller waits.
+local PAUSE, LONGEST_PAUSE = 0.2, 5
+
 --- Changes an event with its precondition. On a conflict what the caller did not touch is taken from the provider, and
---- the change is tried once more.
+--- the change is tried once more; so it is where the provider failed and has the event as it was.
 ---@return table? native, lunation.Error|table err_or_base, table? base the copy that the failed change was last tried on
 local function update_merged(writer, base, change, compute)
   if not base.etag then
@@ -173,12 +189,18 @@ local function update_merged(writer, base, change, compute)
     if not after then return nil, impossible, base end
     local native, err = call_update(writer, base, change, after)
     if native then return native, base end
-    if err.code ~= "precondition_failed" then return nil, err, base end
+    local refused = err.code == "precondition_failed"
+    if not refused and (attempt == 2 or not unknown(err) or (err.retry_after or 0) > LONGEST_PAUSE) then return nil, err, base end
     if attempt == 2 then
       return nil, errors.new("conflict", "the event was changed by another at the same time", { details = { id = base.id } }), base
     end
+    if not refused then timer.sleep((err.retry_after or 0) + PAUSE * (1 + math.random())) end
     local newer, failure = newer_base(writer, base)
-    if not newer then return nil, failure, base end
+    if not newer then return nil, refused and failure or err, base end
+    if not refused then
+      if is_done(newer.event, after) then return newer.native, base end
+      if newer.etag ~= base.etag then return nil, err, base end
+    end
     base = newer
   end
 end
