@@ -1,4 +1,5 @@
 local fs = require "lunation.fs"
+local host = require "lunation.host"
 local http = require "lunation.http"
 local json = require "lunation.json"
 local process = require "lunation.process"
@@ -280,6 +281,23 @@ describe("lunation serve", function()
       return response and not seen[json.decode(response.body).pid]
     end)
     assert.are.same({ code = 0 }, server.stop())
+  end)
+
+  it("replaces a worker that was killed before it could answer", function()
+    local dir, port = support.tmpdir(), process.free_port()
+    local child = assert(process.spawn {
+      args = { host.executable, "serve", "--listen", "http://127.0.0.1:" .. port, "--workers", "2" },
+      env = { LUNATION_DATA = dir }, cwd = dir, stdout = "ignore", stderr = dir .. "/serve.log",
+    })
+    local first = support.eventually(function()
+      local found = children(child.pid)
+      return #found == 2 and found
+    end)
+    for _, pid in ipairs(first) do process.kill(pid, "KILL") end
+    support.eventually(function() return http.get(("http://127.0.0.1:%d/api/health"):format(port), { retries = 0 }) end)
+    assert.truthy(support.read(dir .. "/serve.log"):find("was ended by signal 9", 1, true))
+    child:kill "TERM"
+    assert.are.same({ code = 0 }, child:wait(10))
   end)
 
   it("takes its workers along when the supervisor is killed", function()

@@ -311,7 +311,8 @@ static void worker_ended(struct supervisor *s, pid_t pid, int status, int *resul
 	slot->report = -1;
 	if (s->stopping)
 		return;
-	if (!s->ready && !slot->was_ready) { /* what does not start once does not start a second time */
+	/* What does not start once does not start a second time; one that was killed from outside might have. */
+	if (!s->ready && !slot->was_ready && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
 		*result = EXIT_FAILURE;
 		begin_stop(s);
 		return;
