@@ -324,9 +324,8 @@ struct tz_zone *tz_from_posix(const char *name)
 		return NULL;
 	zone->references = 1;
 	strcpy(zone->name, name);
-	if (!read_changes(zone, &rules) || !read_footer(rules, &zone->footer) ||
-	    (zone->count > 0 && !(is_offset(zone->footer.std_offset) && is_offset(zone->footer.dst_offset))) ||
-	    !tz_index(zone)) {
+	if (!read_changes(zone, &rules) || !read_footer(rules, &zone->footer) || !is_offset(zone->footer.std_offset) ||
+	    !is_offset(zone->footer.dst_offset) || !tz_index(zone)) {
 		tz_release(zone);
 		return NULL;
 	}
